@@ -1,0 +1,245 @@
+/* labels.c -- the canonical label set; see labels.h. */
+#include "base/labels.h"
+
+#include "base/codec.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+// --- canonical form ---------------------------------------------------------------------------------
+
+// Insertion sort: sets are small, mostly sorted, and equal names must keep their order.
+static void sort_by_name(struct label *items, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        struct label moved = items[i];
+        uint32_t at = i;
+        for (; at > 0 && slice_cmp(items[at - 1].name, moved.name) > 0; at--)
+            items[at] = items[at - 1];
+        items[at] = moved;
+    }
+}
+
+enum { INSERTION_MAX = 64 };
+
+static int by_name_then_place(const void *a, const void *b)
+{
+    const struct label *x = a, *y = b;
+    int order = slice_cmp(x->name, y->name);
+    // Names of one set come from one text: equal ones keep the order in which they stand there.
+    return order != 0 ? order : (x->name.ptr > y->name.ptr) - (x->name.ptr < y->name.ptr);
+}
+
+struct slice labels_canon(struct labels *l)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < l->count; i++)
+        if (l->items[i].value.len > 0)
+            l->items[kept++] = l->items[i];
+    l->count = kept;
+    if (kept <= INSERTION_MAX)
+        sort_by_name(l->items, kept);
+    else
+        qsort(l->items, kept, sizeof *l->items, by_name_then_place);
+    for (uint32_t i = 1; i < kept; i++)
+        if (slice_eq(l->items[i - 1].name, l->items[i].name))
+            return l->items[i].name;
+    return (struct slice){0};
+}
+
+static size_t varint_bytes(uint64_t v)
+{
+    size_t bytes = 1;
+    for (; v >= 0x80; v >>= 7)
+        bytes++;
+    return bytes;
+}
+
+static uint8_t *put_varint_at(uint8_t *to, uint64_t v)
+{
+    for (; v >= 0x80; v >>= 7)
+        *to++ = (uint8_t)(v | 0x80);
+    *to++ = (uint8_t)v;
+    return to;
+}
+
+static uint8_t *put_prefixed_at(uint8_t *to, struct slice s)
+{
+    to = put_varint_at(to, s.len);
+    if (s.len > 0)
+        memcpy(to, s.ptr, s.len);
+    return to + s.len;
+}
+
+size_t labels_encoded_bytes(const struct labels *l)
+{
+    size_t bytes = varint_bytes(l->count);
+    for (uint32_t i = 0; i < l->count; i++) {
+        const struct label *p = &l->items[i];
+        bytes += varint_bytes(p->name.len) + p->name.len + varint_bytes(p->value.len) + p->value.len;
+    }
+    return bytes;
+}
+
+void labels_encode_at(uint8_t *to, const struct labels *l)
+{
+    to = put_varint_at(to, l->count);
+    for (uint32_t i = 0; i < l->count; i++) {
+        to = put_prefixed_at(to, l->items[i].name);
+        to = put_prefixed_at(to, l->items[i].value);
+    }
+}
+
+void labels_encode(struct buf *b, const struct labels *l)
+{
+    size_t bytes = labels_encoded_bytes(l);
+    uint8_t *to = buf_reserve(b, bytes);
+    if (to == NULL)
+        return;
+    labels_encode_at(to, l);
+    b->len += bytes;
+}
+
+// --- reading ----------------------------------------------------------------------------------------
+
+// Next pair of an untrusted set, whose names must ascend; `last` starts with ptr NULL.
+static bool next_pair(struct rd *r, struct slice *last, struct label *out)
+{
+    out->name = rd_prefixed(r);
+    out->value = rd_prefixed(r);
+    if (r->bad || out->value.len == 0 || (last->ptr != NULL && slice_cmp(*last, out->name) >= 0))
+        return false;
+    *last = out->name;
+    return true;
+}
+
+// Each pair takes two bytes at least, so a count beyond that cannot be true.
+static uint64_t pairs_count(struct rd *r)
+{
+    uint64_t count = rd_varint(r);
+    if (count > rd_left(r) / 2)
+        r->bad = true;
+    return r->bad ? 0 : count;
+}
+
+bool labels_valid(struct slice encoded)
+{
+    struct rd r = rd_of(encoded);
+    struct slice last = {0};
+    struct label pair;
+    for (uint64_t left = pairs_count(&r); left > 0; left--)
+        if (!next_pair(&r, &last, &pair))
+            return false;
+    return !r.bad && rd_left(&r) == 0;
+}
+
+bool labels_decode(struct slice encoded, struct arena *a, struct labels *out, struct err *err)
+{
+    if (!labels_valid(encoded))
+        return err_set(err, ERR_CORRUPT, "a label set of %zu bytes does not add up", encoded.len);
+    struct labels_walk w = labels_walk(encoded);
+    struct labels l = {.items = arena_array(a, w.left, sizeof *l.items)};
+    if (l.items == NULL)
+        return arena_ok(a, "label set", err);
+    while (labels_next(&w, &l.items[l.count]))
+        if (w.left > 0 || w.pos == w.end)
+            l.count++;
+    *out = l;
+    return true;
+}
+
+static uint64_t walk_varint(struct labels_walk *w)
+{
+    uint64_t value = 0;
+    for (unsigned shift = 0;; shift += 7) {
+        assert(w->pos < w->end); // trusted: whoever hands it in has validated it
+        uint8_t byte = *w->pos++;
+        value |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80)
+            return value;
+    }
+}
+
+static struct slice walk_slice(struct labels_walk *w)
+{
+    size_t len = (size_t)walk_varint(w);
+    struct slice s = slice_of(w->pos, len);
+    assert(len <= (size_t)(w->end - w->pos));
+    w->pos += len;
+    return s;
+}
+
+struct labels_walk labels_walk(struct slice encoded)
+{
+    struct labels_walk w = {encoded.ptr, encoded.ptr + encoded.len, 0};
+    w.left = encoded.len > 0 ? walk_varint(&w) : 0;
+    return w;
+}
+
+bool labels_next(struct labels_walk *w, struct label *label_out)
+{
+    if (w->left == 0)
+        return false;
+    w->left--;
+    label_out->name = walk_slice(w);
+    label_out->value = walk_slice(w);
+    return true;
+}
+
+struct slice labels_find(struct slice encoded, struct slice name)
+{
+    struct label l;
+    for (struct labels_walk w = labels_walk(encoded); labels_next(&w, &l);)
+        if (slice_eq(l.name, name))
+            return l.value;
+    return (struct slice){0};
+}
+
+const struct label *labels_get(const struct labels *l, struct slice name)
+{
+    for (uint32_t i = 0; i < l->count; i++)
+        if (slice_eq(l->items[i].name, name))
+            return &l->items[i];
+    return NULL;
+}
+
+// --- order of printed sets --------------------------------------------------------------------------
+
+int labels_cmp_printed(struct slice encoded_a, struct slice encoded_b)
+{
+    struct buf a, b;
+    buf_init(&a, 0);
+    buf_init(&b, 0);
+    labels_print(&a, encoded_a);
+    labels_print(&b, encoded_b);
+    int order = slice_cmp(buf_slice(&a), buf_slice(&b));
+    buf_done(&a);
+    buf_done(&b);
+    return order;
+}
+
+// --- matchers ---------------------------------------------------------------------------------------
+
+bool label_matcher_test(const struct label_matcher *m, struct slice value)
+{
+    switch (m->op) {
+    case MATCH_EQ:
+        return slice_eq(m->value, value);
+    case MATCH_NE:
+        return !slice_eq(m->value, value);
+    case MATCH_RE:
+        return m->regex_full_match(m->regex, value);
+    case MATCH_NRE:
+        return !m->regex_full_match(m->regex, value);
+    }
+    assert(false);
+    return false;
+}
+
+bool label_matchers_test(const struct label_matcher *m, size_t count, struct slice encoded)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!label_matcher_test(&m[i], labels_find(encoded, m[i].name)))
+            return false;
+    return true;
+}

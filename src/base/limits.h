@@ -1,0 +1,60 @@
+/*
+ * limits.h -- every bound, with its unit, its reason and what the caller sees when it is met.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#define KIB UINT64_C(1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+
+// --- push (loki-http.md 17.5: Loki's defaults; 400 unless said otherwise) ---------------------------
+#define INGEST_BODY_BYTES_MAX (100 * MIB)        // 413; as received
+#define INGEST_DECODED_BYTES_MAX (256 * MIB)     // 413; after decompression, told before allocating
+#define INGEST_LABELS_MAX UINT32_C(15)           // per stream, service_name not counted
+#define INGEST_LABEL_NAME_BYTES_MAX UINT64_C(1024)
+#define INGEST_LABEL_VALUE_BYTES_MAX UINT64_C(2048)
+#define INGEST_LINE_BYTES_MAX (256 * KIB)        // refused, never cut
+#define INGEST_METADATA_BYTES_MAX (64 * KIB)     // names and values of one entry
+#define INGEST_METADATA_PAIRS_MAX UINT32_C(128)  // of one entry, empty values included
+#define INGEST_FUTURE_NS_MAX (INT64_C(10) * 60 * 1000000000)
+#define INGEST_JSON_DEPTH_MAX UINT32_C(64)       // nesting of values that are skipped
+#define INGEST_ARENA_BYTES_MAX (384 * MIB)       // one request's decoded body and batch; 413
+#define TENANT_BYTES_MAX UINT64_C(150)           // loki-http.md 2
+
+// --- store ------------------------------------------------------------------------------------------
+#define WAL_PAYLOAD_BYTES_MAX (INGEST_BODY_BYTES_MAX + 64 * KIB) // the body as it came, and its header
+#define HEAD_BYTES_MAX_DEFAULT (64 * MIB)        // lines, metadata and bookkeeping of one generation
+#define HEAD_IDLE_NS_DEFAULT (INT64_C(3600) * 1000000000) // a head without pushes is sealed after it
+#define STORE_FROZEN_MAX UINT32_C(2)             // generations the keeper may lag behind; then pushes wait
+#define STORE_WAIT_NS_MAX (INT64_C(10) * 1000000000) // how long a push waits for the keeper; then 503
+#define BLOCK_LINE_BYTES (256 * KIB)             // lines of one block; bench/README.md has the trade
+#define BLOCK_ENTRIES_MAX UINT32_C(65536)        // entries of one block: bounds what empty lines cost
+#define BLOCK_RAW_BYTES_MAX (64 * MIB)           // any decoded column; above is corruption
+#define SEGMENT_TABLE_BYTES_MAX (1 * GIB)        // any decoded table of a segment; above is corruption
+#define INDEX_MAP_BYTES (UINT64_C(1) << 40)      // address space, not memory
+#define INDEX_MAP_BYTES_MIN (UINT64_C(1) << 30)  // what we make do with
+#define INDEX_KEY_BYTES_MAX 511                  // LMDB's own; longer label pairs are keyed by hash
+
+// --- query ------------------------------------------------------------------------------------------
+#define QUERY_TEXT_BYTES_MAX UINT64_C(131072)    // 400; logql.md 2.1
+#define QUERY_DEPTH_MAX 32                       // 400; parser recursion
+#define QUERY_CHAIN_MAX 512                      // 400; operands chained in one expression, stages
+#define QUERY_REGEXES_MAX 128                    // 400; regexes of one query
+#define QUERY_MATCHERS_MAX 1000                  // 400; loki-http.md 4.3
+#define QUERY_ENTRIES_MAX 5000                   // 400; `limit` of a log query
+#define QUERY_LENGTH_NS_MAX (INT64_C(721) * 3600 * 1000000000) // 400; end - start
+#define QUERY_POINTS_MAX 11000                   // 400; steps of a metric query
+#define QUERY_SERIES_MAX 500                     // 400; series of a metric result
+#define QUERY_TIMEOUT_NS (INT64_C(60) * 1000000000) // 504
+#define QUERY_ARENA_BYTES_MAX (256 * MIB)        // 400; everything one query holds
+#define QUERY_REGEX_BYTES_MAX (8 * MIB)          // 400; compiled size of one regex
+
+// --- server -----------------------------------------------------------------------------------------
+#define SERVER_REQUESTS_MAX 512                  // 503; requests in hand at once
+#define SERVER_CONNECTIONS_MAX 4096              // further ones wait in the kernel's backlog
+#define SERVER_HEAD_BYTES_MAX (512 * KIB)        // 431/414; request line and headers of one request
+#define SERVER_FORM_BYTES_MAX (10 * MIB)         // 400 `http: POST too large`
+#define SERVER_IDLE_SECONDS_MAX 180              // a silent connection is closed
+#define SERVER_GZIP_BYTES_MIN 1400               // smaller answers are sent as they are

@@ -1,0 +1,102 @@
+/*
+ * metric.h -- what the process counts about itself: counters, gauges, histograms, as /metrics shows them.
+ *
+ * All series are in one table here, so there is no registration. Any thread; relaxed atomics.
+ * pushed = stored + rejected + deduplicated holds whenever no push is running.
+ */
+#pragma once
+
+#include "base/buf.h"
+
+#include <stdint.h>
+
+// id, name, labels ("" or `a="b"`), help (the same for all series of a name)
+#define METRIC_COUNTERS(X)                                                                         \
+    X(PUSH_REQUESTS, "mstore_push_requests_total", "", "Push requests, whatever the answer.")      \
+    X(PUSH_BODY_BYTES, "mstore_push_body_bytes_total", "", "Bytes of push bodies as received.")    \
+    X(PUSH_LINE_BYTES, "mstore_push_line_bytes_total", "", "Bytes of lines in decoded pushes.")    \
+    X(ENTRIES_PUSHED, "mstore_entries_pushed_total", "", "Entries in decoded pushes.")             \
+    X(ENTRIES_STORED, "mstore_entries_stored_total", "", "Entries made durable and visible.")      \
+    X(ENTRIES_DEDUPLICATED, "mstore_entries_deduplicated_total", "",                               \
+      "Entries already present in the open generation.")                                           \
+    X(REJECTED_INVALID_LABELS, "mstore_entries_rejected_total", "reason=\"invalid_labels\"",       \
+      "Entries refused, by reason.")                                                               \
+    X(REJECTED_TOO_OLD, "mstore_entries_rejected_total", "reason=\"too_old\"",                     \
+      "Entries refused, by reason.")                                                               \
+    X(REJECTED_TOO_NEW, "mstore_entries_rejected_total", "reason=\"too_new\"",                     \
+      "Entries refused, by reason.")                                                               \
+    X(REJECTED_LINE_TOO_LONG, "mstore_entries_rejected_total", "reason=\"line_too_long\"",         \
+      "Entries refused, by reason.")                                                               \
+    X(REJECTED_METADATA, "mstore_entries_rejected_total", "reason=\"structured_metadata\"",        \
+      "Entries refused, by reason.")                                                               \
+    X(REJECTED_STORE, "mstore_entries_rejected_total", "reason=\"store\"",                         \
+      "Entries refused, by reason.")                                                               \
+    X(PUSH_INVALID, "mstore_push_invalid_total", "", "Push requests that could not be decoded.")   \
+    X(WAL_BYTES, "mstore_wal_bytes_total", "", "Bytes appended to write-ahead logs.")              \
+    X(WAL_RECORDS, "mstore_wal_records_total", "", "Records appended to write-ahead logs.")        \
+    X(WAL_SYNCS, "mstore_wal_syncs_total", "", "fdatasync calls on write-ahead logs.")             \
+    X(WAL_FAILURES, "mstore_wal_failures_total", "", "Failed appends or syncs.")                   \
+    X(WAL_TORN_BYTES, "mstore_wal_torn_bytes_total", "",                                           \
+      "Bytes of unacknowledged tails dropped at recovery.")                                        \
+    X(SEALS, "mstore_seals_total", "", "Generations published as segments.")                       \
+    X(SEAL_FAILURES, "mstore_seal_failures_total", "", "Attempts to seal that failed.")            \
+    X(SEAL_LINE_BYTES, "mstore_seal_line_bytes_total", "", "Bytes of lines in sealed segments.")   \
+    X(SEAL_FILE_BYTES, "mstore_seal_file_bytes_total", "", "Bytes of sealed segment files.")       \
+    X(QUERIES, "mstore_queries_total", "", "Queries run.")                                         \
+    X(QUERY_FAILURES, "mstore_query_failures_total", "", "Queries answered with an error.")        \
+    X(QUERY_LINES, "mstore_query_lines_total", "", "Lines scanned by queries.")                    \
+    X(QUERY_BYTES, "mstore_query_bytes_total", "", "Bytes of lines scanned by queries.")           \
+    X(BLOCKS_DECODED, "mstore_blocks_decoded_total", "", "Segment blocks decoded by queries.")     \
+    X(CORRUPT_READS, "mstore_corrupt_reads_total", "", "Reads that met damaged data.")             \
+    X(HTTP_REFUSED, "mstore_http_refused_total", "", "Requests refused because a queue was full.")
+
+#define METRIC_GAUGES(X)                                                                           \
+    X(HEAD_BYTES, "mstore_head_bytes", "", "Memory of open and frozen heads.")                     \
+    X(HEAD_STREAMS, "mstore_head_streams", "", "Streams in the open head.")                        \
+    X(FROZEN_HEADS, "mstore_frozen_heads", "", "Generations waiting to be sealed.")                \
+    X(WAL_OPEN_BYTES, "mstore_wal_open_bytes", "", "Size of the open write-ahead log.")            \
+    X(SEGMENTS, "mstore_segments", "", "Live segments.")                                           \
+    X(SEGMENT_BYTES, "mstore_segment_bytes", "", "Bytes of live segments.")                        \
+    X(STREAMS, "mstore_streams", "", "Streams in the index.")                                      \
+    X(STORE_WRITABLE, "mstore_store_writable", "", "1 while pushes can be stored.")                \
+    X(CONNECTIONS, "mstore_connections", "", "Open connections.")                                  \
+    X(QUERIES_RUNNING, "mstore_queries_running", "", "Queries running now.")
+
+// Seconds, buckets as in metric.c.
+#define METRIC_HISTOGRAMS(X)                                                                       \
+    X(PUSH_SECONDS, "mstore_push_duration_seconds", "", "Time from whole body to answer.")         \
+    X(QUERY_SECONDS, "mstore_query_duration_seconds", "", "Time a query took, queueing included.") \
+    X(WAL_SYNC_SECONDS, "mstore_wal_sync_duration_seconds", "", "Time of one fdatasync.")          \
+    X(SEAL_SECONDS, "mstore_seal_duration_seconds", "", "Time to seal and publish a generation.")
+
+enum metric_counter {
+#define X(id, name, labels, help) COUNTER_##id,
+    METRIC_COUNTERS(X)
+#undef X
+        COUNTERS_COUNT
+};
+
+enum metric_gauge {
+#define X(id, name, labels, help) GAUGE_##id,
+    METRIC_GAUGES(X)
+#undef X
+        GAUGES_COUNT
+};
+
+enum metric_histogram {
+#define X(id, name, labels, help) HISTOGRAM_##id,
+    METRIC_HISTOGRAMS(X)
+#undef X
+        HISTOGRAMS_COUNT
+};
+
+void metric_add(enum metric_counter id, uint64_t n);
+uint64_t metric_value(enum metric_counter id);
+void metric_set(enum metric_gauge id, int64_t value);
+void metric_gauge_add(enum metric_gauge id, int64_t delta);
+int64_t metric_gauge_value(enum metric_gauge id);
+void metric_observe_ns(enum metric_histogram id, int64_t duration_ns);
+// Prometheus text format 0.0.4, HELP and TYPE once per name.
+void metric_print(struct buf *b);
+// Zeroes everything; for tests.
+void metric_reset(void);

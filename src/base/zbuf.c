@@ -1,0 +1,58 @@
+/* zbuf.c -- the door to zstd; see zbuf.h. */
+#include "base/zbuf.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <zstd.h>
+
+struct zbuf {
+    ZSTD_CCtx *compressor;     // owned; made when first used
+    ZSTD_DCtx *decompressor;   // likewise
+};
+
+struct zbuf *zbuf_new(void)
+{
+    struct zbuf *z = calloc(1, sizeof *z);
+    assert(z != NULL);
+    return z;
+}
+
+void zbuf_free(struct zbuf *z)
+{
+    if (z == NULL)
+        return;
+    (void)ZSTD_freeCCtx(z->compressor);
+    (void)ZSTD_freeDCtx(z->decompressor);
+    free(z);
+}
+
+bool zbuf_compress(struct zbuf *z, int level, struct slice in, struct buf *out, struct err *err)
+{
+    if (z->compressor == NULL) {
+        z->compressor = ZSTD_createCCtx();
+        assert(z->compressor != NULL);
+    }
+    size_t room = ZSTD_compressBound(in.len);
+    uint8_t *to = buf_reserve(out, room);
+    if (to == NULL)
+        return err_set(err, ERR_LIMIT, "compress: no memory for %zu bytes", room);
+    size_t bytes = ZSTD_compressCCtx(z->compressor, to, room, in.ptr, in.len, level);
+    if (ZSTD_isError(bytes))
+        return err_set(err, ERR_LIMIT, "compress: %s", ZSTD_getErrorName(bytes));
+    out->len += bytes;
+    return true;
+}
+
+bool zbuf_decompress(struct zbuf *z, struct slice in, uint8_t *to, size_t raw_bytes, struct err *err)
+{
+    if (z->decompressor == NULL) {
+        z->decompressor = ZSTD_createDCtx();
+        assert(z->decompressor != NULL);
+    }
+    size_t bytes = ZSTD_decompressDCtx(z->decompressor, to, raw_bytes, in.ptr, in.len);
+    if (ZSTD_isError(bytes))
+        return err_set(err, ERR_CORRUPT, "decompress: %s", ZSTD_getErrorName(bytes));
+    if (bytes != raw_bytes)
+        return err_set(err, ERR_CORRUPT, "decompress: %zu bytes instead of %zu", bytes, raw_bytes);
+    return true;
+}

@@ -1,0 +1,126 @@
+/*
+ * index.h -- labels and time to runs of segments: integers in, integers out; never opens a segment.
+ *
+ * What is here points at data and can be rebuilt from segment directories (store/recover.c). Layout of
+ * keys and rows: docs/format.md "Index". A write transaction adds one segment whole, or nothing.
+ *
+ * Threads: writing by one thread (the keeper). A read transaction is used by one thread at a time and
+ * sees one commit; what it returns is copied to the caller's arena.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/labels.h"
+#include "base/slice.h"
+#include "index/kv.h"
+
+struct index;
+
+// `scratch`: in a throw-away directory, never synced.
+// ERR_CORRUPT: the files are no index of this version; the caller may remove and rebuild them.
+MUST_CHECK bool index_open(const char *dir, bool scratch, struct index **index_out, struct err *err);
+void index_close(struct index *index); // NULL is fine
+
+// --- writing ----------------------------------------------------------------------------------------
+
+struct index_run {
+    uint32_t block;   // number of the block in its segment
+    uint32_t first;   // first entry of the run in the block
+    uint32_t entries_count;
+    int64_t min_ns;
+    int64_t max_ns;
+    uint64_t line_bytes;
+};
+
+// What a segment holds of one stream.
+struct index_stream {
+    struct slice tenant;
+    struct slice labels; // encoded
+    struct hash128 fingerprint;
+    const struct index_run *runs; // by min_ns
+    uint32_t runs_count;
+    const uint32_t *days; // UTC days with entries, ascending: floor(time / 24 h) + INDEX_DAY_BIAS
+    uint32_t days_count;
+};
+
+// Days are unsigned in keys: the int64_t nanosecond range is -106752..106751 days around the epoch.
+enum { INDEX_DAY_BIAS = 1 << 20 };
+uint32_t index_day(int64_t time_ns);
+
+struct index_segment {
+    uint64_t gen;
+    int64_t min_ns;
+    int64_t max_ns;
+    uint64_t entries;
+    uint64_t line_bytes;
+    uint64_t file_bytes;
+    uint64_t blocks;
+    uint64_t streams;
+};
+
+// One segment's rows and the new manifest number, in one commit. `streams` is reordered.
+MUST_CHECK bool index_add_segment(struct index *index, const struct index_segment *segment,
+                                  struct index_stream *streams, size_t streams_count,
+                                  uint64_t manifest, struct err *err);
+// Takes back a segment's rows (its streams and postings stay until nothing names them).
+MUST_CHECK bool index_drop_segment(struct index *index, uint64_t gen, uint64_t manifest,
+                                   struct err *err);
+
+// --- reading ----------------------------------------------------------------------------------------
+
+struct index_read {
+    struct kv_txn txn;
+    uint64_t manifest; // number of the last commit
+};
+
+MUST_CHECK bool index_read_begin(struct index *index, struct index_read *read_out, struct err *err);
+void index_read_end(struct index_read *read); // ended ones are fine
+
+// All segment rows, by generation.
+MUST_CHECK bool index_segments(struct index_read *read, struct arena *a,
+                               struct index_segment **segments_out, size_t *count_out,
+                               struct err *err);
+MUST_CHECK bool index_tenants(struct index_read *read, struct arena *a, struct slice **tenants_out,
+                              size_t *count_out, struct err *err);
+// False without an error set (code ERR_NONE) when the tenant is unknown.
+bool index_namespace(struct index_read *read, struct slice tenant, uint32_t *ns_out, struct err *err);
+uint64_t index_streams_count(struct index_read *read);
+
+struct stream_ids {
+    uint64_t *ids; // ascending, unique; in the arena
+    size_t count;
+};
+
+// Streams of a namespace that match all matchers, whenever they were active.
+MUST_CHECK bool index_select(struct index_read *read, uint32_t ns,
+                             const struct label_matcher *matchers, size_t count, struct arena *a,
+                             struct stream_ids *out, struct err *err);
+// Encoded labels, borrowed from the transaction.
+MUST_CHECK bool index_labels(struct index_read *read, uint32_t ns, uint64_t stream_id,
+                             struct slice *labels_out, struct err *err);
+
+// Visits the rows of `gen` for the given streams, ascending: visit(ctx, position in ids, row). The row is
+// read with index_row_next() and borrowed from the transaction.
+struct index_row {
+    struct slice bytes;
+};
+MUST_CHECK bool index_rows(struct index_read *read, uint32_t ns, uint64_t gen,
+                           const struct stream_ids *ids,
+                           bool (*visit)(void *ctx, size_t at, struct index_row row, struct err *err),
+                           void *ctx, struct err *err);
+// Takes the next run off the row. False at its end; ERR_CORRUPT sets *bad.
+bool index_row_next(struct index_row *row, struct index_run *run_out, bool *bad);
+
+// Label pairs of a namespace that were seen on days [day_from, day_to], in no order and with repeats:
+// names when `name` is empty, else the values of `name`. Values are borrowed from the transaction.
+MUST_CHECK bool index_day_names(struct index_read *read, uint32_t ns, uint32_t day_from,
+                                uint32_t day_to,
+                                bool (*visit)(void *ctx, struct slice name, struct err *err),
+                                void *ctx, struct err *err);
+MUST_CHECK bool index_day_values(struct index_read *read, uint32_t ns, struct slice name,
+                                 uint32_t day_from, uint32_t day_to,
+                                 bool (*visit)(void *ctx, struct slice value, struct err *err),
+                                 void *ctx, struct err *err);

@@ -1,0 +1,53 @@
+/*
+ * ingest.h -- bytes of a push request to a durable batch.
+ *
+ * ingest_push() negotiates (loki-http.md 17.1), decompresses, parses, validates (17.5), adds
+ * service_name and detected_level (18), appends to the store and says what to answer. The request body
+ * is recorded in the WAL as it came, behind a small header (docs/format.md "WAL payload"), and
+ * ingest_decode() makes the same batch of it at recovery, by the same code.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/slice.h"
+#include "store/store.h"
+
+struct ingest_options {
+    int64_t retention_ns; // entries older than now - retention are refused; 0: any age
+};
+
+struct push_request {
+    bool legacy;                  // /api/prom/push: JSON of the legacy shape
+    struct slice tenant;          // valid (checked by the server)
+    struct slice content_type;    // header value, empty when absent
+    struct slice content_encoding;
+    struct slice body;            // as received
+};
+
+// What to answer. 204 when `status` is 204; else `text` (ending in "\n", in the arena) is the body.
+struct push_answer {
+    int status;
+    struct slice text;
+    int retry_after_s; // 0: no such header
+};
+
+// Handles one push to its end; never fails otherwise than by its answer. `a` is the request's arena.
+// Any thread; blocks as store_append() does.
+void ingest_push(struct store *store, const struct ingest_options *options,
+                 const struct push_request *request, struct arena *a, struct push_answer *answer_out);
+
+// store_decode_fn for store_options; ctx is unused.
+bool ingest_decode(void *ctx, struct slice payload, struct arena *a, struct batch *batch_out,
+                   struct err *err);
+
+// What a WAL payload says of itself, for inspection.
+struct ingest_payload_info {
+    const char *format; // "json", "json-legacy", "protobuf"
+    const char *encoding; // "none", "gzip", "deflate", "snappy"
+    int64_t arrival_ns;
+    struct slice tenant;
+    struct slice body;
+};
+MUST_CHECK bool ingest_payload_info(struct slice payload, struct ingest_payload_info *info_out,
+                                    struct err *err);

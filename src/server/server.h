@@ -1,0 +1,44 @@
+/*
+ * server.h -- HTTP in, HTTP out, over one store.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "ingest/ingest.h"
+#include "query/query.h"
+#include "store/store.h"
+
+enum { SERVER_LISTEN_MAX = 16 };
+
+// Every setting, after flags, MSTORE_* and the YAML file were read (config.c).
+struct config {
+    char *data_dir;                    // owned
+    char *listen[SERVER_LISTEN_MAX];   // owned, "ADDR:PORT"
+    unsigned listen_count;
+    uint64_t memory_bytes;
+    uint64_t max_bytes; // disk; 0: no cap
+    int64_t retention_ns;
+    bool durability_crash;
+    bool require_tenant;
+    bool allow_anonymous;
+    bool rebuild_index;
+    int log_level; // enum diag_level
+    uint64_t head_bytes;
+    int64_t head_idle_ns;
+};
+
+void config_init(struct config *c); // defaults of design.md 1
+void config_done(struct config *c);
+// Order of strength: flags, environment, file, defaults. ERR_INPUT names the flag, variable or key (and
+// line). *show_out is set to a text to print and exit 0 (--help, --version), else NULL.
+MUST_CHECK bool config_read(struct config *c, int argc, char **argv, const char **show_out,
+                            struct err *err);
+void config_print_yaml(const struct config *c, struct buf *b);
+
+struct server;
+
+// Listens on every address of the configuration. Returns when requests are served.
+MUST_CHECK bool server_start(const struct config *config, struct store *store,
+                             struct server **server_out, struct err *err);
+// Stops accepting, lets requests in hand finish (bounded time), closes. NULL is fine.
+void server_stop(struct server *server);

@@ -1,0 +1,112 @@
+/*
+ * manifest.c -- what is live; see manifest.h. Threads: objects are immutable, counts are atomic.
+ */
+#include "store/manifest.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+struct counted {
+    struct manifest m; // first: the public part
+    atomic_uint refs;
+};
+
+static struct manifest *allocate(uint64_t number, uint32_t heads_room, uint32_t segments_room)
+{
+    struct counted *c = calloc(1, sizeof *c);
+    assert(c != NULL);
+    atomic_init(&c->refs, 1);
+    c->m.number = number;
+    c->m.heads = calloc(heads_room + 1, sizeof *c->m.heads);
+    c->m.segments = calloc(segments_room + 1, sizeof *c->m.segments);
+    assert(c->m.heads != NULL && c->m.segments != NULL);
+    return &c->m;
+}
+
+struct manifest *manifest_new(uint64_t number)
+{
+    return allocate(number, 0, 0);
+}
+
+struct manifest *manifest_ref(struct manifest *m)
+{
+    atomic_fetch_add_explicit(&((struct counted *)m)->refs, 1, memory_order_relaxed);
+    return m;
+}
+
+void manifest_unref(struct manifest *m)
+{
+    if (m == NULL ||
+        atomic_fetch_sub_explicit(&((struct counted *)m)->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    for (uint32_t i = 0; i < m->heads_count; i++)
+        head_unref(m->heads[i]);
+    for (uint32_t i = 0; i < m->segments_count; i++)
+        seg_unref(m->segments[i].seg);
+    free(m->heads);
+    free(m->segments);
+    free(m);
+}
+
+static void copy_heads(struct manifest *to, const struct manifest *from, uint64_t except_gen)
+{
+    for (uint32_t i = 0; i < from->heads_count; i++)
+        if (head_gen(from->heads[i]) != except_gen)
+            to->heads[to->heads_count++] = head_ref(from->heads[i]);
+}
+
+static void add_segment(struct manifest *to, struct seg *seg, const struct index_segment *row)
+{
+    to->segments[to->segments_count++] = (struct manifest_segment){seg_ref(seg), *row};
+}
+
+static void copy_segments(struct manifest *to, const struct manifest *from)
+{
+    for (uint32_t i = 0; i < from->segments_count; i++)
+        add_segment(to, from->segments[i].seg, &from->segments[i].row);
+}
+
+struct manifest *manifest_of(uint64_t number, const struct manifest *heads,
+                             const struct manifest_segment *segments, uint32_t segments_count)
+{
+    struct manifest *n = allocate(number, heads->heads_count, segments_count);
+    copy_heads(n, heads, UINT64_MAX);
+    for (uint32_t i = 0; i < segments_count; i++)
+        add_segment(n, segments[i].seg, &segments[i].row);
+    return n;
+}
+
+struct manifest *manifest_with_head(const struct manifest *m, struct head *head)
+{
+    struct manifest *n = allocate(m->number, m->heads_count + 1, m->segments_count);
+    copy_heads(n, m, UINT64_MAX);
+    assert(n->heads_count == 0 || head_gen(n->heads[n->heads_count - 1]) < head_gen(head));
+    n->heads[n->heads_count++] = head_ref(head);
+    copy_segments(n, m);
+    return n;
+}
+
+struct manifest *manifest_without_head(const struct manifest *m, uint64_t gen)
+{
+    struct manifest *n = allocate(m->number, m->heads_count, m->segments_count);
+    copy_heads(n, m, gen);
+    copy_segments(n, m);
+    return n;
+}
+
+struct manifest *manifest_published(const struct manifest *m, struct seg *seg,
+                                    const struct index_segment *row)
+{
+    struct manifest *n = allocate(m->number + 1, m->heads_count, m->segments_count + 1);
+    copy_heads(n, m, row->gen);
+    uint32_t i = 0;
+    for (; i < m->segments_count && m->segments[i].row.gen < row->gen; i++)
+        add_segment(n, m->segments[i].seg, &m->segments[i].row);
+    add_segment(n, seg, row);
+    for (; i < m->segments_count; i++) {
+        assert(m->segments[i].row.gen > row->gen); // each generation once
+        add_segment(n, m->segments[i].seg, &m->segments[i].row);
+    }
+    return n;
+}

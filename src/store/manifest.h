@@ -1,0 +1,39 @@
+/*
+ * manifest.h -- what is live: heads and segments, each generation once (S3).
+ *
+ * A manifest never changes after it is made. Its number is that of the index commit that it belongs to;
+ * manifests that differ only in heads share it.
+ */
+#pragma once
+
+#include "index/index.h"
+#include "store/head.h"
+#include "store/seg.h"
+
+struct manifest_segment {
+    struct seg *seg; // one reference
+    struct index_segment row;
+};
+
+struct manifest {
+    uint64_t number;
+    struct head **heads; // by generation, one reference each; the open one, if any, is the last
+    uint32_t heads_count;
+    struct manifest_segment *segments; // by generation
+    uint32_t segments_count;
+};
+
+// A manifest with one reference.
+struct manifest *manifest_new(uint64_t number);
+// What recovery found: the heads of another manifest, and segments by generation.
+struct manifest *manifest_of(uint64_t number, const struct manifest *heads,
+                             const struct manifest_segment *segments, uint32_t segments_count);
+struct manifest *manifest_ref(struct manifest *m);
+void manifest_unref(struct manifest *m); // NULL is fine
+
+// Copies with one difference. The new one takes its own references.
+struct manifest *manifest_with_head(const struct manifest *m, struct head *head);
+struct manifest *manifest_without_head(const struct manifest *m, uint64_t gen);
+// Generation row->gen is a segment now and its head is gone; number + 1.
+struct manifest *manifest_published(const struct manifest *m, struct seg *seg,
+                                    const struct index_segment *row);

@@ -1,0 +1,120 @@
+/*
+ * seg.h -- the immutable file of a generation: writing, opening, reading; for siblings, tests and the
+ * dump tools. Bytes: docs/format.md "Segments".
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/slice.h"
+#include "index/index.h"
+#include "store/block.h"
+
+// --- directory --------------------------------------------------------------------------------------
+
+// Who is in a segment, and where: what the stream table says, and all that the index needs to know.
+struct seg_directory {
+    struct index_stream *streams; // by tenant, then labels
+    size_t streams_count;
+    struct arena arena; // owns the streams and what they point at, as far as it is not lent
+};
+
+void seg_directory_done(struct seg_directory *d); // a zeroed one is fine
+
+// --- writing ----------------------------------------------------------------------------------------
+
+struct seg_writer;
+
+struct seg_writer_options {
+    const char *dir;  // of the segment
+    const char *path; // final name; written as path + ".tmp"
+    uint64_t gen;
+    const uint64_t *inputs; // generations that this one replaces; none for a sealed head
+    uint32_t inputs_count;
+    int level; // zstd
+};
+
+MUST_CHECK bool seg_writer_open(const struct seg_writer_options *options, struct seg_writer **w_out,
+                                struct err *err);
+// Closes, and removes the temporary file unless seg_writer_finish() succeeded.
+void seg_writer_free(struct seg_writer *w);
+static inline void seg_writer_freep(struct seg_writer **w)
+{
+    seg_writer_free(*w);
+}
+// The next stream, in ascending order of (tenant, labels). Borrows both until seg_writer_free().
+MUST_CHECK bool seg_writer_stream(struct seg_writer *w, struct slice tenant, struct slice labels,
+                                  struct hash128 fingerprint, struct err *err);
+// The stream's next entry, in ascending time.
+MUST_CHECK bool seg_writer_entry(struct seg_writer *w, int64_t time_ns, struct slice line,
+                                 struct slice metadata, struct err *err);
+// Writes tables and footer, syncs, renames, syncs the directory. *directory_out stays with the writer.
+MUST_CHECK bool seg_writer_finish(struct seg_writer *w, struct index_segment *totals_out,
+                                  struct seg_directory **directory_out, struct err *err);
+
+// --- reading ----------------------------------------------------------------------------------------
+
+enum seg_section { SECTION_BLOCKS = 1, SECTION_STREAMS = 2, SECTION_BLOCK_TABLE = 3 };
+enum { SEG_SECTIONS_MAX = 16 };
+
+struct seg_section_place {
+    uint32_t kind; // enum seg_section; unknown kinds are skipped
+    uint8_t encoding;
+    uint64_t pos;
+    uint64_t stored_bytes;
+    uint64_t raw_bytes;
+    uint64_t check; // XXH3-64 of the stored bytes; of SECTION_BLOCKS: of all columns in order
+};
+
+struct seg_footer {
+    uint64_t gen;
+    int64_t created_ns;
+    uint64_t features_incompatible;
+    uint64_t features_compatible;
+    uint64_t inputs[64];
+    uint32_t inputs_count;
+    struct index_segment totals; // file_bytes included
+    struct seg_section_place sections[SEG_SECTIONS_MAX];
+    uint32_t sections_count;
+};
+
+/*
+ * A handle on one segment, counted. The file is opened, and its block table read, when first needed: the
+ * start of a store does not depend on the number of its segments. The descriptor then pins the file (S4).
+ * Any thread.
+ */
+struct seg;
+
+struct seg *seg_new(const char *path, uint64_t gen);
+struct seg *seg_ref(struct seg *seg);
+void seg_unref(struct seg *seg); // NULL is fine
+static inline void seg_unrefp(struct seg **seg)
+{
+    seg_unref(*seg);
+}
+const char *seg_path(const struct seg *seg);
+// Opens and checks header, footer and block table, once.
+MUST_CHECK bool seg_load(struct seg *seg, struct err *err);
+// After seg_load().
+const struct seg_footer *seg_footer(const struct seg *seg);
+uint32_t seg_blocks_count(const struct seg *seg);
+const struct block_place *seg_block_place(const struct seg *seg, uint32_t block);
+
+struct seg_reader { // one thread's tools
+    struct zbuf *z; // owned
+    struct buf stored;
+    struct buf scratch;
+    uint64_t stored_bytes; // read so far
+    uint64_t raw_bytes;    // decoded so far
+};
+void seg_reader_init(struct seg_reader *r);
+void seg_reader_done(struct seg_reader *r);
+// Decodes the columns of `mask` (1 << enum block_column) that `to` does not hold yet. A block that is not
+// in `to` is announced by fresh = true. Loads the segment if need be.
+MUST_CHECK bool seg_read_block(struct seg *seg, uint32_t block, unsigned mask, bool fresh,
+                               struct seg_reader *r, struct block *to, struct err *err);
+// The stream table.
+MUST_CHECK bool seg_read_directory(struct seg *seg, struct seg_directory *directory_out,
+                                   struct err *err);

@@ -1,0 +1,306 @@
+/*
+ * seg_read.c -- a counted handle on a segment: opens late, verifies, decodes blocks.
+ *
+ * G4  Nothing read from the file is used before its checksum matched.
+ * G5  The file is opened once; its descriptor keeps the bytes readable after an unlink (S4).
+ */
+#include "store/seg.h"
+
+#include "base/codec.h"
+#include "base/fs.h"
+#include "base/limits.h"
+#include "base/metric.h"
+#include "store/seg_format.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+struct seg {
+    // Set by seg_new().
+    char *path;
+    uint64_t gen;
+    atomic_uint refs;
+    // Set once by seg_load().
+    pthread_mutex_t load_lock;
+    atomic_bool loaded;
+    int fd;
+    struct seg_footer footer;
+    struct block_place *places; // owned
+};
+
+struct seg *seg_new(const char *path, uint64_t gen)
+{
+    struct seg *seg = calloc(1, sizeof *seg);
+    assert(seg != NULL);
+    seg->path = strdup(path);
+    assert(seg->path != NULL);
+    seg->gen = gen;
+    seg->fd = -1;
+    atomic_init(&seg->refs, 1);
+    atomic_init(&seg->loaded, false);
+    pthread_mutex_init(&seg->load_lock, NULL);
+    return seg;
+}
+
+struct seg *seg_ref(struct seg *seg)
+{
+    atomic_fetch_add_explicit(&seg->refs, 1, memory_order_relaxed);
+    return seg;
+}
+
+void seg_unref(struct seg *seg)
+{
+    if (seg == NULL || atomic_fetch_sub_explicit(&seg->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    fs_close(seg->fd);
+    free(seg->places);
+    free(seg->path);
+    pthread_mutex_destroy(&seg->load_lock);
+    free(seg);
+}
+
+const char *seg_path(const struct seg *seg)
+{
+    return seg->path;
+}
+
+const struct seg_footer *seg_footer(const struct seg *seg)
+{
+    return &seg->footer;
+}
+
+uint32_t seg_blocks_count(const struct seg *seg)
+{
+    return (uint32_t)seg->footer.totals.blocks;
+}
+
+const struct block_place *seg_block_place(const struct seg *seg, uint32_t block)
+{
+    assert(block < seg->footer.totals.blocks);
+    return &seg->places[block];
+}
+
+// --- loading ----------------------------------------------------------------------------------------
+
+static const struct seg_section_place *find_section(const struct seg_footer *f, uint32_t kind)
+{
+    for (uint32_t i = 0; i < f->sections_count; i++)
+        if (f->sections[i].kind == kind)
+            return &f->sections[i];
+    return NULL;
+}
+
+static bool read_header(int fd, const char *path, uint64_t file_bytes, struct seg_footer *f,
+                        struct err *err)
+{
+    uint8_t bytes[SEG_HEADER_FIXED_BYTES + sizeof f->inputs + 8];
+    size_t len = file_bytes < sizeof bytes ? (size_t)file_bytes : sizeof bytes, header_bytes;
+    return fs_read_at(fd, path, 0, bytes, len, err) &&
+           seg_get_header(slice_of(bytes, len), f, &header_bytes, err);
+}
+
+static bool read_footer(int fd, const char *path, uint64_t file_bytes, struct seg_footer *f,
+                        struct err *err)
+{
+    uint8_t trailer[SEG_TRAILER_BYTES];
+    if (file_bytes < SEG_HEADER_FIXED_BYTES + SEG_TRAILER_BYTES)
+        return err_set(err, ERR_CORRUPT, "%" PRIu64 " bytes are no segment", file_bytes);
+    uint64_t pos, check;
+    if (!fs_read_at(fd, path, file_bytes - sizeof trailer, trailer, sizeof trailer, err) ||
+        !seg_get_trailer(slice_of(trailer, sizeof trailer), file_bytes, &pos, &check, err))
+        return false;
+    uint8_t bytes[64 * KIB];
+    size_t len = (size_t)(file_bytes - sizeof trailer - pos);
+    if (!fs_read_at(fd, path, pos, bytes, len, err))
+        return false;
+    if (hash64(slice_of(bytes, len)) != check)
+        return err_set(err, ERR_CORRUPT, "footer: checksum does not match");
+    f->totals.file_bytes = file_bytes;
+    return seg_get_footer(slice_of(bytes, len), f, err);
+}
+
+// Reads, checks and decompresses a table into `a`.
+static bool read_table(int fd, const char *path, const struct seg_footer *f, uint32_t kind,
+                       struct arena *a, struct slice *raw_out, struct err *err)
+{
+    const struct seg_section_place *s = find_section(f, kind);
+    if (s == NULL || s->encoding != ENCODING_ZSTD || s->raw_bytes > SEGMENT_TABLE_BYTES_MAX ||
+        s->stored_bytes > f->totals.file_bytes || s->pos > f->totals.file_bytes - s->stored_bytes)
+        return err_set(err, ERR_CORRUPT, "footer: section %u is missing or out of bounds", kind);
+    struct arena_mark mark = arena_mark(a);
+    uint8_t *raw = arena_alloc(a, s->raw_bytes + 1);
+    uint8_t *stored = arena_alloc(a, s->stored_bytes + 1);
+    if (raw == NULL || stored == NULL)
+        return arena_ok(a, "segment table", err);
+    if (!fs_read_at(fd, path, s->pos, stored, s->stored_bytes, err))
+        return false;
+    if (hash64(slice_of(stored, s->stored_bytes)) != s->check)
+        return err_set(err, ERR_CORRUPT, "section %u: checksum does not match", kind);
+    struct zbuf *z = zbuf_new();
+    bool good = zbuf_decompress(z, slice_of(stored, s->stored_bytes), raw, s->raw_bytes, err);
+    zbuf_free(z);
+    if (!good) {
+        arena_rewind(a, mark);
+        return false;
+    }
+    *raw_out = slice_of(raw, s->raw_bytes);
+    return true;
+}
+
+static bool read_block_table(int fd, const char *path, const struct seg_footer *f,
+                             struct block_place **places_out, struct err *err)
+{
+    const struct seg_section_place *blocks = find_section(f, SECTION_BLOCKS);
+    if (blocks == NULL || blocks->stored_bytes > f->totals.file_bytes ||
+        blocks->pos > f->totals.file_bytes - blocks->stored_bytes)
+        return err_set(err, ERR_CORRUPT, "footer: blocks are missing or out of bounds");
+    AUTO(arena_done) struct arena a;
+    arena_init(&a, 2 * SEGMENT_TABLE_BYTES_MAX + MIB);
+    struct slice raw;
+    if (!read_table(fd, path, f, SECTION_BLOCK_TABLE, &a, &raw, err))
+        return false;
+    // Each place takes more than 32 bytes, so the count is bounded by what was read.
+    if (f->totals.blocks > raw.len / 32)
+        return err_set(err, ERR_CORRUPT, "block table: %" PRIu64 " blocks in %zu bytes",
+                       f->totals.blocks, raw.len);
+    struct block_place *places = calloc(f->totals.blocks + 1, sizeof *places);
+    assert(places != NULL);
+    if (!seg_get_block_table(raw, f->totals.blocks, blocks->pos, blocks->pos + blocks->stored_bytes,
+                             places, err)) {
+        free(places);
+        return false;
+    }
+    *places_out = places;
+    return true;
+}
+
+static bool load(struct seg *seg, struct err *err)
+{
+    AUTO(fs_closep) int fd = -1;
+    uint64_t file_bytes;
+    if (!fs_open_read(seg->path, &fd, err)) {
+        if (err->code == ERR_NOT_FOUND) // S2: a row without its file
+            err->code = ERR_CORRUPT;
+        return false;
+    }
+    if (!fs_bytes(fd, seg->path, &file_bytes, err))
+        return false;
+    if (!read_header(fd, seg->path, file_bytes, &seg->footer, err) ||
+        !read_footer(fd, seg->path, file_bytes, &seg->footer, err))
+        return err_wrap(err, "%s", seg->path);
+    if (seg->footer.gen != seg->gen)
+        return err_set(err, ERR_CORRUPT, "%s: header says generation %016" PRIx64, seg->path,
+                       seg->footer.gen);
+    if (!read_block_table(fd, seg->path, &seg->footer, &seg->places, err))
+        return err_wrap(err, "%s", seg->path);
+    seg->fd = MOVE_FD(fd);
+    return true;
+}
+
+bool seg_load(struct seg *seg, struct err *err)
+{
+    if (atomic_load_explicit(&seg->loaded, memory_order_acquire))
+        return true;
+    pthread_mutex_lock(&seg->load_lock);
+    bool good = atomic_load_explicit(&seg->loaded, memory_order_relaxed) || load(seg, err);
+    if (good)
+        atomic_store_explicit(&seg->loaded, true, memory_order_release);
+    pthread_mutex_unlock(&seg->load_lock);
+    if (!good && err->code == ERR_CORRUPT)
+        metric_add(COUNTER_CORRUPT_READS, 1);
+    return good;
+}
+
+bool seg_read_directory(struct seg *seg, struct seg_directory *directory_out, struct err *err)
+{
+    if (!seg_load(seg, err))
+        return false;
+    AUTO(seg_directory_done) struct seg_directory d = {0};
+    arena_init(&d.arena, 4 * SEGMENT_TABLE_BYTES_MAX);
+    struct slice raw;
+    if (!read_table(seg->fd, seg->path, &seg->footer, SECTION_STREAMS, &d.arena, &raw, err) ||
+        !seg_get_directory(raw, &seg->footer, seg->places, &d, err))
+        return err_wrap(err, "%s", seg->path);
+    *directory_out = d;
+    d = (struct seg_directory){0};
+    return true;
+}
+
+void seg_directory_done(struct seg_directory *d)
+{
+    arena_done(&d->arena);
+    *d = (struct seg_directory){0};
+}
+
+// --- blocks -----------------------------------------------------------------------------------------
+
+void seg_reader_init(struct seg_reader *r)
+{
+    *r = (struct seg_reader){.z = zbuf_new()};
+    buf_init(&r->stored, 0);
+    buf_init(&r->scratch, 0);
+}
+
+void seg_reader_done(struct seg_reader *r)
+{
+    zbuf_free(r->z);
+    buf_done(&r->stored);
+    buf_done(&r->scratch);
+    *r = (struct seg_reader){0};
+}
+
+// Reads the stored bytes of columns [from, to) in one call and decodes them.
+static bool read_columns(struct seg *seg, const struct block_place *p, int from, int to,
+                         struct seg_reader *r, struct block *b, struct err *err)
+{
+    uint64_t pos = p->pos;
+    for (int c = 0; c < from; c++)
+        pos += p->columns[c].stored_bytes;
+    size_t bytes = 0;
+    for (int c = from; c < to; c++)
+        bytes += p->columns[c].stored_bytes;
+    buf_reset(&r->stored);
+    uint8_t *stored = buf_reserve(&r->stored, bytes + 1);
+    if (stored == NULL)
+        return err_set(err, ERR_LIMIT, "%s: no memory for %zu bytes", seg->path, bytes);
+    if (!fs_read_at(seg->fd, seg->path, pos, stored, bytes, err))
+        return false;
+    r->stored_bytes += bytes;
+    for (int c = from; c < to; c++) {
+        const struct column_place *column = &p->columns[c];
+        if (!block_decode(b, (enum block_column)c, column, slice_of(stored, column->stored_bytes), r->z,
+                          &r->scratch, err))
+            return false;
+        stored += column->stored_bytes;
+        r->raw_bytes += column->raw_bytes;
+    }
+    return true;
+}
+
+bool seg_read_block(struct seg *seg, uint32_t block, unsigned mask, bool fresh, struct seg_reader *r,
+                    struct block *to, struct err *err)
+{
+    if (!seg_load(seg, err))
+        return false;
+    if (block >= seg->footer.totals.blocks)
+        return err_set(err, ERR_CORRUPT, "%s: the index names block %u of %" PRIu64, seg->path, block,
+                       seg->footer.totals.blocks);
+    const struct block_place *p = &seg->places[block];
+    if (fresh)
+        block_reset(to, p->entries_count);
+    unsigned missing = mask & ~to->columns;
+    for (int from = 0, end; from < COLUMNS_COUNT; from = end + 1) {
+        for (end = from; end < COLUMNS_COUNT && (missing & 1u << end); end++)
+            continue;
+        if (end > from && !read_columns(seg, p, from, end, r, to, err)) {
+            to->columns = 0;
+            if (err->code == ERR_CORRUPT)
+                metric_add(COUNTER_CORRUPT_READS, 1);
+            return err_wrap(err, "%s: block %u at %" PRIu64, seg->path, block, p->pos);
+        }
+    }
+    return true;
+}

@@ -1,0 +1,74 @@
+/*
+ * state.h -- the store's own state, shared by store.c, keeper.c, recover.c and view.c.
+ */
+#pragma once
+
+#include "index/index.h"
+#include "store/head.h"
+#include "store/manifest.h"
+#include "store/store.h"
+#include "store/wal.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { STORE_PATH_BYTES = 4096 };
+
+struct store {
+    // Set by store_open(), constant until store_close(); no lock.
+    struct store_options options;
+    char dir[STORE_PATH_BYTES - 64]; // room for the names below it
+    char wal_dir[STORE_PATH_BYTES - 48];
+    char segments_dir[STORE_PATH_BYTES - 48];
+    int lock_fd; // -1 when read only
+    struct index *index;
+
+    // Shared from WAL append to head apply, exclusive to end or open a generation: a batch's record and
+    // its entries always land in the same generation. Writers are preferred.
+    pthread_rwlock_t gen_lock;
+    struct wal *wal;   // gen_lock; NULL while no generation is open
+    struct head *head; // gen_lock; one reference; NULL likewise
+    uint64_t gen_next; // gen_lock
+
+    pthread_mutex_t manifest_lock;  // leaf: nothing is called under it but manifest.c
+    struct manifest *manifest;      // the pointer; the object never changes
+    struct manifest *manifest_next; // while its commit is under way (S3)
+
+    // The keeper and those who wait for it. Taken after gen_lock, before manifest_lock.
+    pthread_mutex_t keeper_lock;
+    pthread_cond_t keeper_wake; // work, or stop
+    pthread_cond_t published;   // a frozen generation is gone, or an attempt failed
+    pthread_t keeper;
+    bool keeper_runs;
+    bool stop;
+    bool hurry;               // somebody waits: do not sit out the pause after a failure
+    uint32_t frozen_count;    // generations that wait to be sealed
+    uint64_t unended_gen;     // its WAL failed: nothing new before it is sealed; 0: none
+    uint64_t attempts;        // failed attempts to seal, ever
+    struct err keeper_err;    // why the last attempt failed; ERR_NONE once one succeeds
+};
+
+// --- store.c ----------------------------------------------------------------------------------------
+
+void store_wal_path(const struct store *st, uint64_t gen, char out[STORE_PATH_BYTES]);
+void store_segment_path(const struct store *st, uint64_t gen, char out[STORE_PATH_BYTES]);
+void store_report(const struct store *st, bool failure, const char *text);
+// Replaces the manifest (and the prepared one) by what `with` makes of it: heads only.
+void store_add_head(struct store *st, struct head *head);
+void store_drop_head(struct store *st, uint64_t gen);
+// Ends the open generation and opens the next. `full_only`: does nothing unless the head is full.
+// ERR_BUSY while STORE_FROZEN_MAX generations wait.
+MUST_CHECK bool store_rotate(struct store *st, bool full_only, struct err *err);
+MUST_CHECK bool store_open_generation(struct store *st, struct err *err);
+
+// --- keeper.c ---------------------------------------------------------------------------------------
+
+void keeper_start(struct store *st);
+void keeper_stop(struct store *st);
+// Tells the keeper that one more generation is frozen.
+void keeper_add_frozen(struct store *st, uint32_t count);
+
+// --- recover.c --------------------------------------------------------------------------------------
+
+// Settles what is on disk, fills the manifest and gen_next; frozen heads are counted.
+MUST_CHECK bool recover(struct store *st, struct err *err);

@@ -1,0 +1,396 @@
+/*
+ * store.c -- open, append, rotate, close; the life of a generation up to its freezing.
+ *
+ *          store_open_generation()      store_rotate()              keeper: seal and publish
+ *     (none) -----------------> open ------------------> frozen -----------------------------> segment
+ *                               wal, head                head in the manifest, wal ended
+ *                                 |
+ *                                 | a failed fdatasync: the WAL is not trusted any further
+ *                                 v
+ *                               frozen, wal not ended: no generation is opened before it is published,
+ *                               so that a WAL without its end record is always the newest (W4)
+ *
+ * S1  Until retention, an acknowledged entry is in one place: a WAL whose N has no row, or a segment
+ *     with one.
+ *
+ * Lock order: gen_lock, keeper_lock, manifest_lock; a head's and a WAL's own locks are innermost.
+ */
+#include "store/store.h"
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/limits.h"
+#include "base/metric.h"
+#include "store/state.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+void store_wal_path(const struct store *st, uint64_t gen, char out[STORE_PATH_BYTES])
+{
+    (void)snprintf(out, STORE_PATH_BYTES, "%s/%016" PRIx64 ".wal", st->wal_dir, gen);
+}
+
+void store_segment_path(const struct store *st, uint64_t gen, char out[STORE_PATH_BYTES])
+{
+    (void)snprintf(out, STORE_PATH_BYTES, "%s/%016" PRIx64 ".seg", st->segments_dir, gen);
+}
+
+void store_report(const struct store *st, bool failure, const char *text)
+{
+    if (st->options.report != NULL)
+        st->options.report(st->options.report_ctx, failure, text);
+}
+
+// --- manifests --------------------------------------------------------------------------------------
+
+void store_add_head(struct store *st, struct head *head)
+{
+    pthread_mutex_lock(&st->manifest_lock);
+    struct manifest *old = st->manifest, *old_next = st->manifest_next;
+    st->manifest = manifest_with_head(old, head);
+    if (old_next != NULL)
+        st->manifest_next = manifest_with_head(old_next, head);
+    pthread_mutex_unlock(&st->manifest_lock);
+    manifest_unref(old);
+    manifest_unref(old_next);
+}
+
+void store_drop_head(struct store *st, uint64_t gen)
+{
+    pthread_mutex_lock(&st->manifest_lock);
+    assert(st->manifest_next == NULL); // only the keeper drops, and it prepares one at a time
+    struct manifest *old = st->manifest;
+    st->manifest = manifest_without_head(old, gen);
+    pthread_mutex_unlock(&st->manifest_lock);
+    manifest_unref(old);
+}
+
+// --- generations ------------------------------------------------------------------------------------
+
+// With gen_lock held exclusively, and no generation open.
+static bool open_next(struct store *st, struct err *err)
+{
+    assert(st->wal == NULL && st->head == NULL);
+    pthread_mutex_lock(&st->keeper_lock);
+    uint64_t unended = st->unended_gen;
+    struct err why = st->keeper_err;
+    pthread_mutex_unlock(&st->keeper_lock);
+    if (unended != 0)
+        return err_set(err, why.code == ERR_FULL ? ERR_FULL : ERR_IO,
+                       "the write-ahead log of generation %016" PRIx64
+                       " failed and its entries are not sealed yet%s%s",
+                       unended, why.code != ERR_NONE ? ": " : "", why.text);
+    char path[STORE_PATH_BYTES];
+    store_wal_path(st, st->gen_next, path);
+    struct wal *wal;
+    if (!wal_create(st->wal_dir, path, st->gen_next, &wal, err))
+        return false;
+    st->wal = wal;
+    st->head = head_new(st->gen_next++);
+    store_add_head(st, st->head);
+    return true;
+}
+
+bool store_open_generation(struct store *st, struct err *err)
+{
+    pthread_rwlock_wrlock(&st->gen_lock);
+    bool good = st->wal != NULL || open_next(st, err);
+    pthread_rwlock_unlock(&st->gen_lock);
+    return good;
+}
+
+// With gen_lock held exclusively: the head stays in the manifest, the keeper takes it from there.
+static void freeze(struct store *st, bool ended)
+{
+    if (!ended) {
+        pthread_mutex_lock(&st->keeper_lock);
+        st->unended_gen = head_gen(st->head);
+        pthread_mutex_unlock(&st->keeper_lock);
+    }
+    wal_close(MOVE(st->wal));
+    head_unref(MOVE(st->head));
+    keeper_add_frozen(st, 1);
+}
+
+static bool head_is_full(const struct store *st)
+{
+    struct head_stats stats;
+    head_stats(st->head, &stats);
+    return stats.bytes >= st->options.head_bytes_max;
+}
+
+static bool backlog_is_full(struct store *st)
+{
+    pthread_mutex_lock(&st->keeper_lock);
+    bool full = st->frozen_count >= STORE_FROZEN_MAX;
+    pthread_mutex_unlock(&st->keeper_lock);
+    return full;
+}
+
+static bool rotate_locked(struct store *st, bool full_only, struct err *err)
+{
+    if (st->wal == NULL)
+        return open_next(st, err);
+    struct head_stats stats;
+    head_stats(st->head, &stats);
+    if (wal_failed(st->wal)) {
+        freeze(st, false);
+        return open_next(st, err);
+    }
+    if (stats.entries == 0 || (full_only && !head_is_full(st)))
+        return true;
+    if (backlog_is_full(st))
+        return err_set(err, ERR_BUSY, "%u generations wait to be sealed", STORE_FROZEN_MAX);
+    if (!wal_end(st->wal, err)) {
+        if (wal_failed(st->wal))
+            freeze(st, false);
+        return false; // else the log goes on: the end record was taken back
+    }
+    freeze(st, true);
+    return open_next(st, err);
+}
+
+bool store_rotate(struct store *st, bool full_only, struct err *err)
+{
+    pthread_rwlock_wrlock(&st->gen_lock);
+    bool good = rotate_locked(st, full_only, err);
+    pthread_rwlock_unlock(&st->gen_lock);
+    return good;
+}
+
+// --- append -----------------------------------------------------------------------------------------
+
+static struct timespec after_ns(int64_t wait_ns)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec += wait_ns / NS_PER_S;
+    t.tv_nsec += wait_ns % NS_PER_S;
+    if (t.tv_nsec >= NS_PER_S) {
+        t.tv_sec++;
+        t.tv_nsec -= NS_PER_S;
+    }
+    return t;
+}
+
+// Waits until the keeper has room. False when the time is up, or an attempt failed meanwhile.
+static bool wait_for_keeper(struct store *st, const struct timespec *until, struct err *err)
+{
+    pthread_mutex_lock(&st->keeper_lock);
+    uint64_t attempts = st->attempts;
+    bool in_time = true;
+    while (in_time && st->frozen_count >= STORE_FROZEN_MAX && st->attempts == attempts)
+        in_time = pthread_cond_timedwait(&st->published, &st->keeper_lock, until) == 0;
+    bool room = st->frozen_count < STORE_FROZEN_MAX;
+    if (!room && st->keeper_err.code != ERR_NONE)
+        *err = st->keeper_err;
+    pthread_mutex_unlock(&st->keeper_lock);
+    return room;
+}
+
+// On true gen_lock is held shared and a generation with room is open.
+static bool share_generation(struct store *st, struct err *err)
+{
+    struct timespec until = after_ns(STORE_WAIT_NS_MAX);
+    for (;;) {
+        pthread_rwlock_rdlock(&st->gen_lock);
+        if (st->wal != NULL && !wal_failed(st->wal) && !head_is_full(st))
+            return true;
+        pthread_rwlock_unlock(&st->gen_lock);
+        if (!store_rotate(st, true, err) &&
+            (err->code != ERR_BUSY || !wait_for_keeper(st, &until, err)))
+            return false;
+    }
+}
+
+static bool append_shared(struct store *st, const struct batch *batch,
+                          const struct wal_payload *payload, uint32_t *added_out, struct err *err)
+{
+    uint64_t end_pos;
+    if (!wal_append(st->wal, payload->head, payload->body, &end_pos, err))
+        return false;
+    if (!st->options.sync_off && !wal_sync(st->wal, end_pos, err))
+        return false;
+    *added_out = head_apply(st->head, batch);
+    return true;
+}
+
+bool store_append(struct store *st, const struct batch *batch, const struct wal_payload *payload,
+                  uint32_t *added_out, struct err *err)
+{
+    assert(batch->entries_count > 0 && !st->options.read_only);
+    if (!share_generation(st, err))
+        return false;
+    uint64_t gen = head_gen(st->head);
+    bool good = append_shared(st, batch, payload, added_out, err);
+    pthread_rwlock_unlock(&st->gen_lock);
+    return good || err_wrap(err, "append to generation %016" PRIx64, gen);
+}
+
+bool store_flush(struct store *st, struct err *err)
+{
+    struct timespec until = after_ns(STORE_WAIT_NS_MAX);
+    while (!store_rotate(st, false, err))
+        if (err->code != ERR_BUSY || !wait_for_keeper(st, &until, err))
+            return false;
+    pthread_mutex_lock(&st->keeper_lock);
+    uint64_t attempts = st->attempts;
+    st->hurry = true;
+    pthread_cond_signal(&st->keeper_wake);
+    while (st->frozen_count > 0 && st->attempts == attempts)
+        pthread_cond_wait(&st->published, &st->keeper_lock);
+    bool good = st->frozen_count == 0;
+    if (!good)
+        *err = st->keeper_err;
+    pthread_mutex_unlock(&st->keeper_lock);
+    return good;
+}
+
+bool store_writable(struct store *st, struct err *err)
+{
+    pthread_mutex_lock(&st->keeper_lock);
+    bool good = st->keeper_err.code == ERR_NONE && st->unended_gen == 0;
+    if (!good && st->keeper_err.code != ERR_NONE)
+        *err = st->keeper_err;
+    else if (!good)
+        (void)err_set(err, ERR_IO, "the write-ahead log of generation %016" PRIx64 " failed",
+                      st->unended_gen);
+    pthread_mutex_unlock(&st->keeper_lock);
+    return good;
+}
+
+void store_stats(struct store *st, struct store_stats *stats_out)
+{
+    struct store_stats s = {0};
+    pthread_rwlock_rdlock(&st->gen_lock);
+    s.generation_open = st->head != NULL ? head_gen(st->head) : 0;
+    s.wal_bytes = st->wal != NULL ? wal_bytes(st->wal) : 0;
+    pthread_rwlock_unlock(&st->gen_lock);
+
+    pthread_mutex_lock(&st->manifest_lock);
+    struct manifest *m = manifest_ref(st->manifest);
+    pthread_mutex_unlock(&st->manifest_lock);
+    for (uint32_t i = 0; i < m->heads_count; i++) {
+        struct head_stats h;
+        head_stats(m->heads[i], &h);
+        s.head_bytes += h.bytes;
+        s.head_streams = h.streams; // the open one is the last
+    }
+    s.heads_count = m->heads_count;
+    s.segments_count = m->segments_count;
+    for (uint32_t i = 0; i < m->segments_count; i++) {
+        s.segment_bytes += m->segments[i].row.file_bytes;
+        s.segment_entries += m->segments[i].row.entries;
+    }
+    manifest_unref(m);
+    struct index_read read;
+    if (index_read_begin(st->index, &read, &(struct err){0})) {
+        s.streams_count = index_streams_count(&read);
+        index_read_end(&read);
+    }
+    *stats_out = s;
+}
+
+// --- life -------------------------------------------------------------------------------------------
+
+static struct store *store_new(const struct store_options *options)
+{
+    struct store *st = calloc(1, sizeof *st);
+    assert(st != NULL);
+    st->options = *options;
+    st->options.dir = st->dir;
+    if (st->options.head_bytes_max == 0)
+        st->options.head_bytes_max = HEAD_BYTES_MAX_DEFAULT;
+    if (st->options.head_idle_ns == 0)
+        st->options.head_idle_ns = HEAD_IDLE_NS_DEFAULT;
+    st->lock_fd = -1;
+    pthread_rwlockattr_t attr;
+    pthread_rwlockattr_init(&attr);
+    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&st->gen_lock, &attr);
+    pthread_rwlockattr_destroy(&attr);
+    pthread_mutex_init(&st->manifest_lock, NULL);
+    pthread_mutex_init(&st->keeper_lock, NULL);
+    pthread_condattr_t mono;
+    pthread_condattr_init(&mono);
+    pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
+    pthread_cond_init(&st->keeper_wake, &mono);
+    pthread_cond_init(&st->published, &mono);
+    pthread_condattr_destroy(&mono);
+    return st;
+}
+
+void store_close(struct store *st)
+{
+    if (st == NULL)
+        return;
+    keeper_stop(st);
+    wal_close(st->wal);
+    head_unref(st->head);
+    manifest_unref(st->manifest);
+    assert(st->manifest_next == NULL);
+    index_close(st->index);
+    fs_close(st->lock_fd);
+    pthread_rwlock_destroy(&st->gen_lock);
+    pthread_mutex_destroy(&st->manifest_lock);
+    pthread_mutex_destroy(&st->keeper_lock);
+    pthread_cond_destroy(&st->keeper_wake);
+    pthread_cond_destroy(&st->published);
+    free(st);
+}
+
+static void store_closep(struct store **st)
+{
+    store_close(*st);
+}
+
+static bool set_paths(struct store *st, const char *dir, struct err *err)
+{
+    int len = snprintf(st->dir, sizeof st->dir, "%s", dir);
+    if (len <= 0 || (size_t)len >= sizeof st->dir)
+        return err_set(err, ERR_INPUT, "data directory: a path of %d bytes", len);
+    (void)snprintf(st->wal_dir, sizeof st->wal_dir, "%s/wal", st->dir);
+    (void)snprintf(st->segments_dir, sizeof st->segments_dir, "%s/segments", st->dir);
+    return true;
+}
+
+static bool prepare_dirs(struct store *st, struct err *err)
+{
+    char lock_path[STORE_PATH_BYTES];
+    (void)snprintf(lock_path, sizeof lock_path, "%s/lock", st->dir);
+    if (!fs_mkdir(st->dir, err) || !fs_mkdir(st->wal_dir, err) || !fs_mkdir(st->segments_dir, err))
+        return false;
+    if (!fs_lock(lock_path, &st->lock_fd, err)) {
+        if (err->code == ERR_BUSY)
+            return err_set(err, ERR_BUSY, "%s: another process has the lock", lock_path);
+        return false;
+    }
+    return fs_sync_dir(st->dir, err);
+}
+
+bool store_open(const struct store_options *options, struct store **store_out, struct err *err)
+{
+    AUTO(store_closep) struct store *st = store_new(options);
+    if (!set_paths(st, options->dir, err))
+        return false;
+    if (!options->read_only && !prepare_dirs(st, err))
+        return false;
+    st->manifest = manifest_new(0);
+    if (!recover(st, err))
+        return err_wrap(err, "%s", st->dir);
+    if (!options->read_only) {
+        // A full disk must not keep the data from being read: pushes try again, and say why.
+        if (!store_open_generation(st, err)) {
+            if (err->code != ERR_FULL)
+                return false;
+            store_report(st, true, err->text);
+        }
+        keeper_start(st);
+    }
+    *store_out = MOVE(st);
+    return true;
+}

@@ -1,0 +1,219 @@
+/*
+ * store.h -- durability and snapshots: entries go in as batches, come out through views.
+ *
+ * A store is a data directory:
+ *     lock                 held by the one process that writes
+ *     wal/<gen>.wal        batches of a generation that is not yet a segment
+ *     segments/<gen>.seg   immutable; what a generation became
+ *     index/               LMDB: labels and time to blocks; can be rebuilt from the segments
+ * <gen> is 16 hex digits. The life of an entry, and rules S1..S5, are drawn in docs/ARCHITECTURE.md.
+ *
+ * Times are int64_t nanoseconds; ranges are half-open [from_ns, to_ns).
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/labels.h"
+#include "base/slice.h"
+
+struct store;
+
+// --- batches ----------------------------------------------------------------------------------------
+
+struct batch_entry {
+    int64_t time_ns;
+    struct slice line;
+    struct slice metadata; // encoded pairs (labels.h); LABELS_EMPTY when there are none
+};
+
+struct batch_stream {
+    struct slice labels; // encoded canonical set
+    struct hash128 fingerprint; // hash_128(labels)
+    uint32_t entries_first;  // index into batch.entries
+    uint32_t entries_count;  // may be 0
+};
+
+// One request's accepted entries. Everything is borrowed for the duration of the call it is given to.
+// A label set may occur in several streams of one batch.
+struct batch {
+    struct slice tenant;
+    struct batch_stream *streams;
+    uint32_t streams_count;
+    struct batch_entry *entries;
+    uint32_t entries_count;
+    uint64_t line_bytes;     // sum over entries
+    uint64_t metadata_bytes; // sum over entries, encoded
+};
+
+// What the write-ahead log keeps of a request: opaque to the store, two pieces written back to back.
+// decode() must make the same batch of it again.
+struct wal_payload {
+    struct slice head;
+    struct slice body;
+};
+
+// Turns a WAL payload back into its batch, allocating from `a`. Called at recovery.
+typedef bool (*store_decode_fn)(void *ctx, struct slice payload, struct arena *a,
+                                struct batch *batch_out, struct err *err);
+
+// --- life -------------------------------------------------------------------------------------------
+
+struct store_options {
+    const char *dir;
+    store_decode_fn decode;
+    void *decode_ctx;
+    uint64_t head_bytes_max;   // 0: HEAD_BYTES_MAX_DEFAULT
+    int64_t head_idle_ns;      // 0: HEAD_IDLE_NS_DEFAULT
+    bool sync_off;             // --durability=crash: acknowledge without fdatasync
+    bool rebuild_index;        // drop the index and make it anew from the segments
+    // Offline reading: never writes to `dir`, takes no lock; the index is built in `scratch_dir`.
+    bool read_only;
+    const char *scratch_dir;   // read_only: an empty directory for the temporary index
+    // Called by the keeper thread for what has no caller: seals, retries, damage found. May be NULL.
+    void (*report)(void *ctx, bool failure, const char *text);
+    void *report_ctx;
+};
+
+// Recovers what a crash left (recover.c lists it) and starts the keeper. On false nothing runs and the
+// lock is free. ERR_BUSY: another process has the lock.
+MUST_CHECK bool store_open(const struct store_options *options, struct store **store_out,
+                           struct err *err);
+// Stops the keeper after the generation it works on. The open WAL is left to the next store_open().
+// No push or view may be running. NULL is fine.
+void store_close(struct store *store);
+
+// Appends one batch and makes it durable.
+// On true every entry survives a crash and is in every view begun later; *added_out counts those that
+// were not in the open generation already. On false none is visible: ERR_BUSY when STORE_FROZEN_MAX
+// generations still wait for the keeper after STORE_WAIT_NS_MAX, ERR_FULL when the disk is; after
+// ERR_IO the bytes may have landed, so a restart may bring them back.
+// Keeps no pointer into its arguments. Any thread; may block for one fdatasync.
+MUST_CHECK bool store_append(struct store *store, const struct batch *batch,
+                             const struct wal_payload *payload, uint32_t *added_out,
+                             struct err *err);
+
+// Freezes the open generation and waits until every frozen one is published. Any thread.
+MUST_CHECK bool store_flush(struct store *store, struct err *err);
+
+// ERR_FULL / ERR_IO with the reason while pushes are refused; true otherwise. Never blocks.
+bool store_writable(struct store *store, struct err *err);
+
+struct store_stats {
+    uint64_t generation_open;
+    uint32_t heads_count;    // open and frozen
+    uint64_t head_bytes;     // memory of all heads
+    uint32_t head_streams;   // of the open one
+    uint64_t wal_bytes;      // of the open WAL
+    uint32_t segments_count;
+    uint64_t segment_bytes;
+    uint64_t segment_entries;
+    uint64_t streams_count;  // in the index
+};
+void store_stats(struct store *store, struct store_stats *stats_out);
+
+// --- views ------------------------------------------------------------------------------------------
+
+/*
+ * A view is one query's hold on the store: one manifest (live heads and open segments) and what the
+ * index said about it at that moment. It sees each generation exactly once. It pins memory and files, so
+ * it ends with its query. One thread at a time, but view_load() may run on many with a loader each.
+ */
+struct view;
+
+// An unknown tenant gives an empty view.
+MUST_CHECK bool view_begin(struct store *store, struct slice tenant, struct view **view_out,
+                           struct err *err);
+// Nothing more will be asked of the index: ends the read transaction, so that a long query does not keep
+// the index from reusing pages. Selected runs can still be loaded.
+void view_settle(struct view *view);
+void view_end(struct view *view); // NULL is fine
+static inline void view_endp(struct view **view)
+{
+    view_end(*view);
+}
+
+// A stream with entries in the selected range. `labels` is borrowed from the view.
+struct view_stream {
+    struct slice labels; // encoded
+    uint32_t rank;       // position in the ascending order of printed label strings, from 0
+};
+
+// A run of entries of one stream, in time order, loaded as a unit: part of a segment's block, or what a
+// head holds of the stream. Several runs of a stream may overlap in time and may hold the same entry.
+struct view_run {
+    uint32_t stream;       // index into view_selection.streams
+    uint32_t source;       // opaque: segment or head; equal sources never hold an entry twice
+    uint32_t block;        // opaque
+    uint32_t first;        // opaque
+    uint32_t entries_count;
+    int64_t min_ns; // of the run's first entry
+    int64_t max_ns; // of its last
+    uint64_t line_bytes;
+    uint64_t order; // entries of one stream and one time: ingestion order is (order, position in run)
+};
+
+struct view_selection {
+    struct view_stream *streams; // by rank
+    uint32_t streams_count;
+    struct view_run *runs; // by stream, then min_ns
+    uint32_t runs_count;
+    uint32_t runs_pruned; // of matching streams, outside the time range
+};
+
+// Streams matching all matchers with runs that meet [from_ns, to_ns). Everything in `out` lives in `a`.
+MUST_CHECK bool view_select(struct view *view, const struct label_matcher *matchers, size_t count,
+                            int64_t from_ns, int64_t to_ns, struct arena *a,
+                            struct view_selection *out, struct err *err);
+
+enum view_columns { VIEW_TIMES = 1, VIEW_LENGTHS = 2, VIEW_LINES = 4, VIEW_METADATA = 8 };
+
+// A loaded run. Arrays have `count` elements; columns not asked for are NULL.
+struct run_entries {
+    uint32_t count;
+    const int64_t *times_ns;        // ascending; equal times in ingestion order
+    const uint32_t *line_bytes;     // VIEW_LENGTHS (implied by VIEW_LINES)
+    const uint8_t *const *lines;    // VIEW_LINES: start of each line
+    // Set when all lines lie back to back from here: scan them as one piece. Else NULL.
+    const uint8_t *lines_base;
+    const struct slice *metadata;   // VIEW_METADATA: encoded pairs of each entry
+};
+
+// Memory that loaded runs live in, with the decoders; keeps the last blocks decoded, so that small
+// streams sharing a block decode it once. One thread.
+struct run_loader;
+struct run_loader *run_loader_new(struct view *view);
+void run_loader_free(struct run_loader *loader);
+static inline void run_loader_freep(struct run_loader **loader)
+{
+    run_loader_free(*loader);
+}
+// What `out` points at is valid until the next load by this loader, or view_end(). ERR_CORRUPT names the
+// segment file and block when a checksum does not match.
+MUST_CHECK bool run_load(struct run_loader *loader, const struct view_run *run, unsigned columns,
+                         struct run_entries *out, struct err *err);
+struct run_loader_stats {
+    uint64_t blocks_decoded;
+    uint64_t compressed_bytes;
+    uint64_t decoded_bytes;
+    uint64_t head_lines; // lines and bytes served from heads
+    uint64_t head_bytes;
+};
+void run_loader_stats(const struct run_loader *loader, struct run_loader_stats *stats_out);
+
+// Label names (name empty) or the values of one label, over the streams that have entries on a UTC day
+// touched by [from_ns, to_ns) (loki-http.md 9.1) and match all matchers. Sorted, unique, in `a`.
+MUST_CHECK bool view_label_names(struct view *view, const struct label_matcher *matchers, size_t count,
+                                 int64_t from_ns, int64_t to_ns, struct arena *a,
+                                 struct slice **names_out, size_t *names_count_out, struct err *err);
+MUST_CHECK bool view_label_values(struct view *view, struct slice name,
+                                  const struct label_matcher *matchers, size_t count,
+                                  int64_t from_ns, int64_t to_ns, struct arena *a,
+                                  struct slice **values_out, size_t *values_count_out,
+                                  struct err *err);
+
+// Tenants that the store knows, sorted. For offline tools.
+MUST_CHECK bool store_tenants(struct store *store, struct arena *a, struct slice **tenants_out,
+                              size_t *tenants_count_out, struct err *err);

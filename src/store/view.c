@@ -1,0 +1,570 @@
+/*
+ * view.c -- a query's hold on the store: one manifest, one index transaction of the same number (S3).
+ *
+ * V1  A view sees each generation exactly once: as a head or as a segment, never both, never neither.
+ * V2  Everything view_select() returns is copied: it stays valid after view_settle().
+ *
+ * Threads: a view belongs to one thread; loaders of one view may run on many, for they touch only the
+ * manifest's immutable objects.
+ */
+#include "store/store.h"
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "store/state.h"
+#include "store/view.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+struct view {
+    struct manifest *manifest; // one reference
+    struct index_read read;
+    bool settled;
+    char *tenant; // owned
+    size_t tenant_len;
+    bool known; // the index has the tenant, as `ns`
+    uint32_t ns;
+};
+
+static struct slice view_tenant(const struct view *v)
+{
+    return slice_of(v->tenant, v->tenant_len);
+}
+
+// The manifest that belongs to an index commit; NULL when it was replaced meanwhile.
+static struct manifest *manifest_numbered(struct store *st, uint64_t number)
+{
+    struct manifest *m = NULL;
+    pthread_mutex_lock(&st->manifest_lock);
+    if (st->manifest->number == number)
+        m = manifest_ref(st->manifest);
+    else if (st->manifest_next != NULL && st->manifest_next->number == number)
+        m = manifest_ref(st->manifest_next);
+    pthread_mutex_unlock(&st->manifest_lock);
+    return m;
+}
+
+bool view_begin(struct store *st, struct slice tenant, struct view **view_out, struct err *err)
+{
+    AUTO(view_endp) struct view *v = calloc(1, sizeof *v);
+    assert(v != NULL);
+    v->settled = true;
+    v->tenant = malloc(tenant.len + 1);
+    assert(v->tenant != NULL);
+    memcpy(v->tenant, tenant.ptr, tenant.len);
+    v->tenant_len = tenant.len;
+    // Ends: a commit takes far longer than a turn, and each turn misses only by a commit.
+    while (v->manifest == NULL) {
+        if (!index_read_begin(st->index, &v->read, err))
+            return false;
+        v->manifest = manifest_numbered(st, v->read.manifest);
+        if (v->manifest == NULL)
+            index_read_end(&v->read);
+    }
+    v->settled = false;
+    struct err why = {0};
+    v->known = index_namespace(&v->read, tenant, &v->ns, &why);
+    if (!v->known && why.code != ERR_NONE) {
+        *err = why;
+        return false;
+    }
+    *view_out = MOVE(v);
+    return true;
+}
+
+struct manifest *view_manifest(const struct view *v)
+{
+    return v->manifest;
+}
+
+void view_settle(struct view *v)
+{
+    if (!v->settled)
+        index_read_end(&v->read);
+    v->settled = true;
+}
+
+void view_end(struct view *v)
+{
+    if (v == NULL)
+        return;
+    view_settle(v);
+    manifest_unref(v->manifest);
+    free(v->tenant);
+    free(v);
+}
+
+// --- selecting --------------------------------------------------------------------------------------
+
+// The streams found so far, by fingerprint.
+struct selecting {
+    struct view *view;
+    struct arena *a;
+    int64_t from_ns, to_ns;
+    struct view_stream *streams;
+    struct hash128 *fingerprints; // parallel to streams
+    size_t streams_count, streams_room, fingerprints_room;
+    uint32_t *slots; // stream + 1; 0 is empty
+    size_t slots_room;
+    struct view_run *runs;
+    size_t runs_count, runs_room;
+    uint32_t runs_pruned;
+    // The index' ids of the streams, and where they are in `streams`: NO_STREAM until a run was found.
+    struct stream_ids ids;
+    uint32_t *id_streams;
+    uint64_t gen;    // of the segment or head being visited
+    uint32_t source; // its number in the view
+};
+
+#define NO_STREAM UINT32_MAX
+
+static void slot_put(struct selecting *s, uint32_t stream)
+{
+    size_t at = s->fingerprints[stream].lo & (s->slots_room - 1);
+    while (s->slots[at] != 0)
+        at = (at + 1) & (s->slots_room - 1);
+    s->slots[at] = stream + 1;
+}
+
+static bool slots_grow(struct selecting *s)
+{
+    if ((s->streams_count + 1) * 2 <= s->slots_room)
+        return true;
+    size_t room = s->slots_room == 0 ? 64 : s->slots_room * 4;
+    s->slots = arena_zalloc(s->a, room * sizeof *s->slots);
+    s->slots_room = room;
+    for (size_t i = 0; s->slots != NULL && i < s->streams_count; i++)
+        slot_put(s, (uint32_t)i);
+    return s->slots != NULL;
+}
+
+// Number of the stream with these labels, made if need be; NO_STREAM when the arena is full.
+static uint32_t stream_number(struct selecting *s, struct slice labels, struct hash128 fingerprint)
+{
+    if (!slots_grow(s))
+        return NO_STREAM;
+    for (size_t at = fingerprint.lo & (s->slots_room - 1); s->slots[at] != 0;
+         at = (at + 1) & (s->slots_room - 1))
+        if (hash128_eq(s->fingerprints[s->slots[at] - 1], fingerprint))
+            return s->slots[at] - 1;
+    if (s->streams_count >= NO_STREAM - 1 ||
+        !arena_grow(s->a, (void **)&s->streams, sizeof *s->streams, s->streams_count,
+                    &s->streams_room) ||
+        !arena_grow(s->a, (void **)&s->fingerprints, sizeof *s->fingerprints, s->streams_count,
+                    &s->fingerprints_room))
+        return NO_STREAM;
+    struct slice copy = arena_copy(s->a, labels);
+    if (copy.ptr == NULL)
+        return NO_STREAM;
+    uint32_t number = (uint32_t)s->streams_count++;
+    s->streams[number] = (struct view_stream){.labels = copy};
+    s->fingerprints[number] = fingerprint;
+    slot_put(s, number);
+    return number;
+}
+
+static bool add_run(struct selecting *s, uint32_t stream, const struct index_run *run,
+                    struct err *err)
+{
+    if (!arena_grow(s->a, (void **)&s->runs, sizeof *s->runs, s->runs_count, &s->runs_room))
+        return arena_ok(s->a, "runs of a selection", err);
+    s->runs[s->runs_count++] = (struct view_run){
+        .stream = stream,
+        .source = s->source,
+        .block = run->block,
+        .first = run->first,
+        .entries_count = run->entries_count,
+        .min_ns = run->min_ns,
+        .max_ns = run->max_ns,
+        .line_bytes = run->line_bytes,
+        .order = s->gen << 24 | run->block,
+    };
+    return true;
+}
+
+static bool overlaps(const struct selecting *s, int64_t min_ns, int64_t max_ns)
+{
+    return max_ns >= s->from_ns && min_ns < s->to_ns;
+}
+
+static bool visit_row(void *ctx, size_t at, struct index_row row, struct err *err)
+{
+    struct selecting *s = ctx;
+    struct index_run run;
+    bool bad = false;
+    while (index_row_next(&row, &run, &bad)) {
+        if (!overlaps(s, run.min_ns, run.max_ns)) {
+            s->runs_pruned++;
+            continue;
+        }
+        if (s->id_streams[at] == NO_STREAM) {
+            struct slice labels;
+            if (!index_labels(&s->view->read, s->view->ns, s->ids.ids[at], &labels, err))
+                return false;
+            s->id_streams[at] = stream_number(s, labels, hash_128(labels));
+            if (s->id_streams[at] == NO_STREAM)
+                return arena_ok(s->a, "streams of a selection", err);
+        }
+        if (!add_run(s, s->id_streams[at], &run, err))
+            return false;
+    }
+    if (bad)
+        return err_set(err, ERR_CORRUPT, "index: broken row of generation %016" PRIx64, s->gen);
+    return true;
+}
+
+static bool segment_overlaps(const struct index_segment *row, int64_t from_ns, int64_t to_ns)
+{
+    return row->max_ns >= from_ns && row->min_ns < to_ns;
+}
+
+static bool select_segments(struct selecting *s, const struct label_matcher *matchers, size_t count,
+                            struct err *err)
+{
+    struct view *v = s->view;
+    bool any = false;
+    for (uint32_t i = 0; i < v->manifest->segments_count && !any; i++)
+        any = segment_overlaps(&v->manifest->segments[i].row, s->from_ns, s->to_ns);
+    if (!v->known || !any)
+        return true;
+    if (!index_select(&v->read, v->ns, matchers, count, s->a, &s->ids, err))
+        return false;
+    s->id_streams = arena_array(s->a, s->ids.count + 1, sizeof *s->id_streams);
+    if (s->id_streams == NULL)
+        return arena_ok(s->a, "streams of a selection", err);
+    for (size_t i = 0; i < s->ids.count; i++)
+        s->id_streams[i] = NO_STREAM;
+    for (uint32_t i = 0; i < v->manifest->segments_count; i++) {
+        const struct index_segment *row = &v->manifest->segments[i].row;
+        if (!segment_overlaps(row, s->from_ns, s->to_ns))
+            continue;
+        s->gen = row->gen;
+        s->source = i;
+        if (!index_rows(&v->read, v->ns, row->gen, &s->ids, visit_row, s, err))
+            return false;
+    }
+    return true;
+}
+
+// A head's run: `block` is the stream's number there.
+static bool visit_head_run(void *ctx, const struct head_run *run, struct err *err)
+{
+    struct selecting *s = ctx;
+    if (!overlaps(s, run->min_ns, run->max_ns)) {
+        s->runs_pruned++;
+        return true;
+    }
+    uint32_t stream = stream_number(s, run->labels, run->fingerprint);
+    if (stream == NO_STREAM)
+        return arena_ok(s->a, "streams of a selection", err);
+    return add_run(s, stream,
+                   &(struct index_run){.block = run->stream,
+                                       .entries_count = run->entries_count,
+                                       .min_ns = run->min_ns,
+                                       .max_ns = run->max_ns,
+                                       .line_bytes = run->line_bytes},
+                   err);
+}
+
+static bool select_heads(struct selecting *s, const struct label_matcher *matchers, size_t count,
+                         struct err *err)
+{
+    struct manifest *m = s->view->manifest;
+    for (uint32_t i = 0; i < m->heads_count; i++) {
+        s->gen = head_gen(m->heads[i]);
+        s->source = m->segments_count + i;
+        if (!head_select(m->heads[i], view_tenant(s->view), matchers, count, visit_head_run, s, err))
+            return false;
+    }
+    return true;
+}
+
+struct ranked {
+    struct slice printed;
+    uint32_t stream;
+};
+
+static int by_printed(const void *a, const void *b)
+{
+    return slice_cmp(((const struct ranked *)a)->printed, ((const struct ranked *)b)->printed);
+}
+
+static int by_stream_and_time(const void *a, const void *b)
+{
+    const struct view_run *x = a, *y = b;
+    if (x->stream != y->stream)
+        return x->stream < y->stream ? -1 : 1;
+    if (x->min_ns != y->min_ns)
+        return x->min_ns < y->min_ns ? -1 : 1;
+    return (x->order > y->order) - (x->order < y->order);
+}
+
+// Puts the streams into the order of their printed labels and the runs into that of the streams.
+static bool rank_streams(struct selecting *s, struct err *err)
+{
+    struct ranked *ranked = arena_array(s->a, s->streams_count + 1, sizeof *ranked);
+    struct view_stream *streams = arena_array(s->a, s->streams_count + 1, sizeof *streams);
+    uint32_t *rank_of = arena_array(s->a, s->streams_count + 1, sizeof *rank_of);
+    if (ranked == NULL || streams == NULL || rank_of == NULL)
+        return arena_ok(s->a, "streams of a selection", err);
+    AUTO(buf_done) struct buf text;
+    buf_init(&text, 0);
+    struct arena_mark mark = arena_mark(s->a);
+    for (size_t i = 0; i < s->streams_count; i++) {
+        buf_reset(&text);
+        labels_print(&text, s->streams[i].labels);
+        ranked[i] = (struct ranked){arena_copy(s->a, buf_slice(&text)), (uint32_t)i};
+    }
+    if (!arena_ok(s->a, "streams of a selection", err))
+        return false;
+    qsort(ranked, s->streams_count, sizeof *ranked, by_printed);
+    for (uint32_t rank = 0; rank < s->streams_count; rank++) {
+        streams[rank] = s->streams[ranked[rank].stream];
+        streams[rank].rank = rank;
+        rank_of[ranked[rank].stream] = rank;
+    }
+    arena_rewind(s->a, mark);
+    s->streams = streams;
+    for (size_t i = 0; i < s->runs_count; i++)
+        s->runs[i].stream = rank_of[s->runs[i].stream];
+    qsort(s->runs, s->runs_count, sizeof *s->runs, by_stream_and_time);
+    return true;
+}
+
+bool view_select(struct view *v, const struct label_matcher *matchers, size_t count, int64_t from_ns,
+                 int64_t to_ns, struct arena *a, struct view_selection *out, struct err *err)
+{
+    assert(!v->settled);
+    struct selecting s = {.view = v, .a = a, .from_ns = from_ns, .to_ns = to_ns};
+    if (from_ns < to_ns && (!select_segments(&s, matchers, count, err) ||
+                            !select_heads(&s, matchers, count, err) || !rank_streams(&s, err)))
+        return false;
+    if (s.runs_count > UINT32_MAX)
+        return err_set(err, ERR_LIMIT, "the selection has %zu runs", s.runs_count);
+    *out = (struct view_selection){s.streams, (uint32_t)s.streams_count, s.runs,
+                                   (uint32_t)s.runs_count, s.runs_pruned};
+    return true;
+}
+
+// --- label names and values -------------------------------------------------------------------------
+
+// Distinct byte strings, in an arena.
+struct name_set {
+    struct arena *a;
+    struct slice *items;
+    size_t count, room;
+    uint32_t *slots; // item + 1; 0 is empty
+    size_t slots_room;
+};
+
+static bool name_set_rehash(struct name_set *set)
+{
+    if ((set->count + 1) * 2 <= set->slots_room)
+        return true;
+    set->slots_room = set->slots_room == 0 ? 64 : set->slots_room * 4;
+    set->slots = arena_zalloc(set->a, set->slots_room * sizeof *set->slots);
+    for (size_t i = 0; set->slots != NULL && i < set->count; i++) {
+        size_t at = hash64(set->items[i]) & (set->slots_room - 1);
+        while (set->slots[at] != 0)
+            at = (at + 1) & (set->slots_room - 1);
+        set->slots[at] = (uint32_t)i + 1;
+    }
+    return set->slots != NULL;
+}
+
+// Copies what it has not seen yet.
+static bool name_set_add(struct name_set *set, struct slice name, struct err *err)
+{
+    if (!name_set_rehash(set))
+        return arena_ok(set->a, "label names", err);
+    size_t at = hash64(name) & (set->slots_room - 1);
+    for (; set->slots[at] != 0; at = (at + 1) & (set->slots_room - 1))
+        if (slice_eq(set->items[set->slots[at] - 1], name))
+            return true;
+    if (!arena_grow(set->a, (void **)&set->items, sizeof *set->items, set->count, &set->room))
+        return arena_ok(set->a, "label names", err);
+    set->items[set->count++] = arena_copy(set->a, name);
+    set->slots[at] = (uint32_t)set->count;
+    return arena_ok(set->a, "label names", err);
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return slice_cmp(*(const struct slice *)a, *(const struct slice *)b);
+}
+
+struct naming {
+    struct view *view;
+    struct slice wanted; // label whose values are asked for; empty: names
+    const struct label_matcher *matchers;
+    size_t matchers_count;
+    int64_t from_ns, to_ns; // whole days
+    struct name_set set;
+    // While visiting.
+    struct stream_ids ids;
+    bool *active; // of each id
+    struct head_run *head_runs;
+    size_t head_runs_count, head_runs_room;
+};
+
+static bool add_labels(struct naming *n, struct slice labels, struct err *err)
+{
+    struct label label;
+    for (struct labels_walk w = labels_walk(labels); labels_next(&w, &label);) {
+        if (n->wanted.len > 0 && !slice_eq(label.name, n->wanted))
+            continue;
+        if (!name_set_add(&n->set, n->wanted.len > 0 ? label.value : label.name, err))
+            return false;
+    }
+    return true;
+}
+
+static bool visit_name(void *ctx, struct slice name, struct err *err)
+{
+    return name_set_add(&((struct naming *)ctx)->set, name, err);
+}
+
+static bool visit_activity(void *ctx, size_t at, struct index_row row, struct err *err)
+{
+    struct naming *n = ctx;
+    struct index_run run;
+    bool bad = false;
+    while (!n->active[at] && index_row_next(&row, &run, &bad))
+        n->active[at] = run.max_ns >= n->from_ns && run.min_ns < n->to_ns;
+    return !bad || err_set(err, ERR_CORRUPT, "index: broken row");
+}
+
+static bool name_matching_segments(struct naming *n, struct err *err)
+{
+    struct view *v = n->view;
+    if (!index_select(&v->read, v->ns, n->matchers, n->matchers_count, n->set.a, &n->ids, err))
+        return false;
+    n->active = arena_zalloc(n->set.a, n->ids.count + 1);
+    if (n->active == NULL)
+        return arena_ok(n->set.a, "streams of a selection", err);
+    for (uint32_t i = 0; i < v->manifest->segments_count; i++) {
+        const struct index_segment *row = &v->manifest->segments[i].row;
+        if (segment_overlaps(row, n->from_ns, n->to_ns) &&
+            !index_rows(&v->read, v->ns, row->gen, &n->ids, visit_activity, n, err))
+            return false;
+    }
+    for (size_t i = 0; i < n->ids.count; i++) {
+        struct slice labels;
+        if (n->active[i] && (!index_labels(&v->read, v->ns, n->ids.ids[i], &labels, err) ||
+                             !add_labels(n, labels, err)))
+            return false;
+    }
+    return true;
+}
+
+static bool name_segments(struct naming *n, struct err *err)
+{
+    struct view *v = n->view;
+    if (!v->known)
+        return true;
+    if (n->matchers_count > 0)
+        return name_matching_segments(n, err);
+    uint32_t day_from = index_day(n->from_ns), day_to = index_day(n->to_ns - 1);
+    if (n->wanted.len > 0)
+        return index_day_values(&v->read, v->ns, n->wanted, day_from, day_to, visit_name, n, err);
+    return index_day_names(&v->read, v->ns, day_from, day_to, visit_name, n, err);
+}
+
+static bool keep_head_run(void *ctx, const struct head_run *run, struct err *err)
+{
+    struct naming *n = ctx;
+    if (!arena_grow(n->set.a, (void **)&n->head_runs, sizeof *n->head_runs, n->head_runs_count,
+                    &n->head_runs_room))
+        return arena_ok(n->set.a, "streams of a head", err);
+    n->head_runs[n->head_runs_count++] = *run;
+    return true;
+}
+
+static bool name_head(struct naming *n, struct head *head, struct err *err)
+{
+    n->head_runs_count = 0;
+    if (!head_select(head, view_tenant(n->view), n->matchers, n->matchers_count, keep_head_run, n,
+                     err))
+        return false;
+    for (size_t i = 0; i < n->head_runs_count; i++)
+        if (head_stream_active(head, n->head_runs[i].stream, n->from_ns, n->to_ns) &&
+            !add_labels(n, n->head_runs[i].labels, err))
+            return false;
+    return true;
+}
+
+// The UTC days that a range touches; at the ends of time, what fits.
+static void widen_to_days(struct naming *n)
+{
+    int64_t into_day = n->from_ns % NS_PER_DAY;
+    into_day += into_day < 0 ? NS_PER_DAY : 0;
+    if (n->from_ns >= INT64_MIN + into_day)
+        n->from_ns -= into_day;
+    int64_t left = n->to_ns % NS_PER_DAY;
+    left = left == 0 ? 0 : left < 0 ? -left : NS_PER_DAY - left;
+    n->to_ns = n->to_ns > INT64_MAX - left ? INT64_MAX : n->to_ns + left;
+}
+
+static bool name_all(struct naming *n, struct slice **items_out, size_t *count_out, struct err *err)
+{
+    assert(!n->view->settled);
+    if (n->from_ns < n->to_ns) {
+        widen_to_days(n);
+        if (!name_segments(n, err))
+            return false;
+        struct manifest *m = n->view->manifest;
+        for (uint32_t i = 0; i < m->heads_count; i++)
+            if (!name_head(n, m->heads[i], err))
+                return false;
+        if (n->set.count > 0)
+            qsort(n->set.items, n->set.count, sizeof *n->set.items, by_bytes);
+    }
+    *items_out = n->set.items;
+    *count_out = n->set.count;
+    return true;
+}
+
+bool view_label_names(struct view *v, const struct label_matcher *matchers, size_t count,
+                      int64_t from_ns, int64_t to_ns, struct arena *a, struct slice **names_out,
+                      size_t *names_count_out, struct err *err)
+{
+    struct naming n = {.view = v, .matchers = matchers, .matchers_count = count,
+                       .from_ns = from_ns, .to_ns = to_ns, .set = {.a = a}};
+    return name_all(&n, names_out, names_count_out, err);
+}
+
+bool view_label_values(struct view *v, struct slice name, const struct label_matcher *matchers,
+                       size_t count, int64_t from_ns, int64_t to_ns, struct arena *a,
+                       struct slice **values_out, size_t *values_count_out, struct err *err)
+{
+    assert(name.len > 0);
+    struct naming n = {.view = v, .wanted = name, .matchers = matchers, .matchers_count = count,
+                       .from_ns = from_ns, .to_ns = to_ns, .set = {.a = a}};
+    return name_all(&n, values_out, values_count_out, err);
+}
+
+bool store_tenants(struct store *st, struct arena *a, struct slice **tenants_out,
+                   size_t *tenants_count_out, struct err *err)
+{
+    AUTO(view_endp) struct view *v = NULL;
+    if (!view_begin(st, SLICE(""), &v, err))
+        return false;
+    struct naming n = {.view = v, .set = {.a = a}};
+    struct slice *indexed;
+    size_t indexed_count;
+    if (!index_tenants(&v->read, a, &indexed, &indexed_count, err))
+        return false;
+    for (size_t i = 0; i < indexed_count; i++)
+        if (!name_set_add(&n.set, indexed[i], err))
+            return false;
+    for (uint32_t i = 0; i < v->manifest->heads_count; i++)
+        if (!head_tenants(v->manifest->heads[i], visit_name, &n, err))
+            return false;
+    if (n.set.count > 0)
+        qsort(n.set.items, n.set.count, sizeof *n.set.items, by_bytes);
+    *tenants_out = n.set.items;
+    *tenants_count_out = n.set.count;
+    return true;
+}

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include <stdint.h>
+#include "base/slice.h"
 
 #define NS_PER_US INT64_C(1000)
 #define NS_PER_MS INT64_C(1000000)
@@ -21,3 +21,6 @@ void clock_set_wall_ns(int64_t now_ns); // 0: follow the real clock again
 enum { CLOCK_RFC3339_BYTES = 40 };
 // "2026-11-01T00:00:05.000000001Z" with the shortest fraction.
 void clock_rfc3339(int64_t time_ns, char out[CLOCK_RFC3339_BYTES]);
+// `2026-11-01T00:00:05.000000001Z`, with a zone `+01:00` too; fraction digits past the ninth are dropped.
+// Times beyond int64_t nanoseconds are its ends. False when the text is no such time.
+bool clock_parse_rfc3339(struct slice text, int64_t *time_ns_out);

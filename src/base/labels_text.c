@@ -7,47 +7,20 @@
  */
 #include "base/labels.h"
 
+#include "base/utf8.h"
+
 #include <locale.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <wctype.h>
 
-enum { RUNE_INVALID = 0xFFFD };
-
 // --- characters -------------------------------------------------------------------------------------
 
-// Decodes one character of s (not empty); an invalid byte is RUNE_INVALID of length 1.
+// As utf8_decode(), where a well-formed U+FFFD is told by its length alone.
 static size_t rune_decode(struct slice s, uint32_t *rune_out)
 {
-    uint8_t b0 = s.ptr[0];
-    *rune_out = b0;
-    if (b0 < 0x80)
-        return 1;
-    size_t len = b0 >= 0xF0 ? 4 : b0 >= 0xE0 ? 3 : 2;
-    *rune_out = RUNE_INVALID;
-    if (b0 < 0xC2 || b0 > 0xF4 || len > s.len)
-        return 1;
-    uint32_t rune = b0 & (0x7FU >> len);
-    for (size_t i = 1; i < len; i++) {
-        if ((s.ptr[i] & 0xC0) != 0x80)
-            return 1;
-        rune = rune << 6 | (s.ptr[i] & 0x3FU);
-    }
-    if ((len == 3 && rune < 0x800) || (rune >= 0xD800 && rune < 0xE000) ||
-        (len == 4 && (rune < 0x10000 || rune > 0x10FFFF)))
-        return 1;
-    *rune_out = rune;
-    return len;
-}
-
-static size_t rune_encode(uint32_t rune, uint8_t out[4])
-{
-    static const uint8_t marks[] = {0, 0, 0xC0, 0xE0, 0xF0};
-    size_t len = rune < 0x80 ? 1 : rune < 0x800 ? 2 : rune < 0x10000 ? 3 : 4;
-    for (size_t i = len - 1; i > 0; i--, rune >>= 6)
-        out[i] = (uint8_t)(0x80 | (rune & 0x3F));
-    out[0] = (uint8_t)(marks[len] | rune);
-    return len;
+    bool valid;
+    return utf8_decode(s, rune_out, &valid);
 }
 
 // Go's unicode.IsPrint: letters, marks, numbers, punctuation, symbols and the ASCII blank. The C library
@@ -94,7 +67,7 @@ static void put_quoted(struct buf *b, struct slice text, uint8_t quote)
     for (size_t i = 0, len; i < text.len; i += len) {
         uint32_t rune;
         len = rune_decode(slice_from(text, i), &rune);
-        if (rune == RUNE_INVALID && len == 1)
+        if (rune == UTF8_INVALID && len == 1)
             buf_printf(b, "\\x%02x", text.ptr[i]);
         else if (rune == quote || rune == '\\')
             buf_printf(b, "\\%c", (char)rune);
@@ -167,7 +140,7 @@ static bool fail_char(struct lexer *x, const char *what, size_t at)
     uint32_t rune;
     struct slice rest = slice_from(x->text, at);
     size_t len = rune_decode(rest, &rune);
-    bool invalid = rune == RUNE_INVALID && len == 1; // Go prints the replacement character
+    bool invalid = rune == UTF8_INVALID && len == 1; // Go prints the replacement character
     put_quoted(&quoted, invalid ? SLICE("\xEF\xBF\xBD") : slice_of(rest.ptr, len), '\'');
     (void)fail_at(x, x->start, "%s: %.*s", what, SLICE_FMT(buf_slice(&quoted)));
     buf_done(&quoted);
@@ -264,7 +237,7 @@ static bool lex_string(struct lexer *x, uint8_t quote)
             return fail_at(x, x->start, quote == '`' ? "unterminated raw string" : "unterminated quoted string");
         uint32_t rune;
         x->pos += rune_decode(slice_from(x->text, x->pos), &rune);
-        if (rune == RUNE_INVALID)
+        if (rune == UTF8_INVALID)
             return fail_at(x, x->start, "invalid UTF-8 rune");
         if (c == quote)
             return take(x, TOKEN_STRING);
@@ -407,7 +380,7 @@ static bool unquote(struct lexer *x, struct arena *a, struct slice *out)
             for (i -= octal; digits > 0; digits--)
                 value = value * (octal ? 8 : 16) + digit_value(raw.ptr[i++]);
             if (c == 'u' || c == 'U')
-                len += rune_encode(value, to + len);
+                len += utf8_encode(value, to + len);
             else
                 to[len++] = (uint8_t)value; // a byte, not a character
         }

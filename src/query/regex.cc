@@ -17,7 +17,7 @@
 #include "query/regex.h"
 
 #include "base/limits.h"
-#include "query/logql/utf8.h"
+#include "base/utf8.h"
 
 struct regex {
     re2::RE2 program;

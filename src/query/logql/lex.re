@@ -11,7 +11,7 @@
 #include "query/logql/token.h"
 
 #include "query/logql/unit.h"
-#include "query/logql/utf8.h"
+#include "base/utf8.h"
 
 #include <assert.h>
 

@@ -1,0 +1,11 @@
+/* format.h -- the parsers of push formats: bytes of a whole, decompressed body to accepted streams. */
+#pragma once
+
+#include "ingest/accept.h"
+
+// loki-http.md 17.3. `body` is left as it is; strings with escapes are undone into the arena.
+MUST_CHECK bool loki_json_parse(struct slice body, struct accept *ac, struct err *err);
+// The legacy shape of the same.
+MUST_CHECK bool loki_json_parse_legacy(struct slice body, struct accept *ac, struct err *err);
+// loki-http.md 17.2
+MUST_CHECK bool loki_pb_parse(struct slice body, struct accept *ac, struct err *err);

@@ -1,0 +1,118 @@
+/* inflate.c -- see inflate.h. */
+#include "ingest/inflate.h"
+
+#include "base/codec.h"
+#include "base/limits.h"
+
+#include <inttypes.h>
+#include <snappy-c.h>
+#include <zlib.h>
+
+static bool too_large(uint64_t bytes, struct err *err)
+{
+    return err_set(err, ERR_TOO_LARGE,
+                   "request body too large: message size too large than max (%" PRIu64 " vs %" PRIu64 ")",
+                   bytes, INGEST_DECODED_BYTES_MAX);
+}
+
+static bool unsnappy(struct slice in, struct arena *a, struct slice *out, struct err *err)
+{
+    size_t bytes;
+    if (snappy_uncompressed_length((const char *)in.ptr, in.len, &bytes) != SNAPPY_OK)
+        return err_set(err, ERR_INPUT, "snappy: corrupt input");
+    if (bytes > INGEST_DECODED_BYTES_MAX)
+        return too_large(bytes, err);
+    // The densest element, a 64-byte copy, takes three bytes: more is a lie about the length.
+    if (bytes > 64 + in.len * 32)
+        return err_set(err, ERR_INPUT, "snappy: corrupt input");
+    uint8_t *to = arena_alloc(a, bytes + 1);
+    if (to == NULL)
+        return too_large(bytes, err);
+    if (snappy_uncompress((const char *)in.ptr, in.len, (char *)to, &bytes) != SNAPPY_OK)
+        return err_set(err, ERR_INPUT, "snappy: corrupt input");
+    *out = slice_of(to, bytes);
+    return true;
+}
+
+// --- zlib -------------------------------------------------------------------------------------------
+
+struct output {
+    struct arena *a;
+    uint8_t *bytes;
+    size_t len, room;
+};
+
+static bool grow(struct output *o, struct err *err)
+{
+    size_t room = o->room * 2;
+    if (o->room >= INGEST_DECODED_BYTES_MAX + 1)
+        return too_large(o->room, err);
+    if (room > INGEST_DECODED_BYTES_MAX + 1)
+        room = INGEST_DECODED_BYTES_MAX + 1;
+    uint8_t *bytes = arena_alloc(o->a, room);
+    if (bytes == NULL)
+        return too_large(room, err);
+    memcpy(bytes, o->bytes, o->len);
+    o->bytes = bytes;
+    o->room = room;
+    return true;
+}
+
+// What a gzip file says of its length, where that is credible; else a guess.
+static size_t first_room(enum inflate_format format, struct slice in)
+{
+    size_t guess = in.len * 4 + 1024, most = in.len * 1032 + 1024;
+    if (format == INFLATE_GZIP && in.len >= 18) {
+        size_t said = (size_t)le_u32(in.ptr + in.len - 4) + 1;
+        guess = said < most ? said : guess;
+    }
+    return guess < INGEST_DECODED_BYTES_MAX + 1 ? guess : INGEST_DECODED_BYTES_MAX + 1;
+}
+
+static bool run(z_stream *z, enum inflate_format format, struct output *o, struct err *err)
+{
+    for (;;) {
+        if (o->len == o->room && !grow(o, err))
+            return false;
+        z->next_out = o->bytes + o->len;
+        z->avail_out = (uInt)(o->room - o->len);
+        int rc = inflate(z, Z_NO_FLUSH);
+        o->len = o->room - z->avail_out;
+        if (rc == Z_STREAM_END) {
+            if (z->avail_in == 0 || format == INFLATE_DEFLATE)
+                break;
+            rc = inflateReset(z); // the next member
+        } else if (rc == Z_BUF_ERROR || (rc == Z_OK && z->avail_in == 0 && z->avail_out > 0)) {
+            return err_set(err, ERR_INPUT, "unexpected EOF");
+        }
+        if (rc != Z_OK)
+            return err_set(err, ERR_INPUT, "%s: %s", format == INFLATE_GZIP ? "gzip" : "flate",
+                           z->msg != NULL ? z->msg : "corrupt input");
+    }
+    return o->len <= INGEST_DECODED_BYTES_MAX || too_large(o->len, err);
+}
+
+static bool unzip(enum inflate_format format, struct slice in, struct arena *a, struct slice *out,
+                  struct err *err)
+{
+    if (in.len == 0)
+        return err_set(err, ERR_INPUT, "EOF");
+    struct output o = {.a = a, .room = first_room(format, in)};
+    o.bytes = arena_alloc(a, o.room);
+    if (o.bytes == NULL)
+        return too_large(o.room, err);
+    z_stream z = {.next_in = (Bytef *)(uintptr_t)in.ptr, .avail_in = (uInt)in.len};
+    if (inflateInit2(&z, format == INFLATE_GZIP ? 15 + 16 : -15) != Z_OK)
+        return err_set(err, ERR_LIMIT, "no memory for zlib");
+    bool good = run(&z, format, &o, err);
+    (void)inflateEnd(&z);
+    if (good)
+        *out = slice_of(o.bytes, o.len);
+    return good;
+}
+
+bool inflate_body(enum inflate_format format, struct slice in, struct arena *a, struct slice *out,
+                  struct err *err)
+{
+    return format == INFLATE_SNAPPY ? unsnappy(in, a, out, err) : unzip(format, in, a, out, err);
+}

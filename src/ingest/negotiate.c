@@ -1,0 +1,113 @@
+/* negotiate.c -- see negotiate.h. */
+#include "ingest/negotiate.h"
+
+#include "base/codec.h"
+#include "base/limits.h"
+
+#include <strings.h>
+
+enum { PAYLOAD_VERSION = 1 };
+
+static bool is_blank(uint8_t c)
+{
+    return c == ' ' || c == '\t';
+}
+
+static struct slice trim(struct slice s)
+{
+    while (s.len > 0 && is_blank(s.ptr[0]))
+        s = slice_from(s, 1);
+    while (s.len > 0 && is_blank(s.ptr[s.len - 1]))
+        s.len--;
+    return s;
+}
+
+// Up to the next `;` outside quotes; *rest behind it, ptr NULL at the end.
+static struct slice take_part(struct slice *rest)
+{
+    bool quoted = false;
+    for (size_t i = 0; i < rest->len; i++) {
+        if (rest->ptr[i] == '"')
+            quoted = !quoted;
+        if (rest->ptr[i] == ';' && !quoted) {
+            struct slice part = slice_of(rest->ptr, i);
+            *rest = slice_from(*rest, i + 1);
+            return trim(part);
+        }
+    }
+    struct slice part = *rest;
+    *rest = (struct slice){0};
+    return trim(part);
+}
+
+static bool media_type(struct slice header, struct slice *type_out, struct err *err)
+{
+    struct slice rest = header;
+    *type_out = take_part(&rest);
+    if (type_out->len == 0)
+        return err_set(err, ERR_INPUT, "mime: no media type");
+    while (rest.ptr != NULL) {
+        struct slice part = take_part(&rest);
+        size_t eq = slice_find(part, SLICE("="));
+        if (part.len == 0 && rest.ptr == NULL)
+            break; // a trailing semicolon
+        if (eq == SIZE_MAX || eq == 0 || eq + 1 == part.len)
+            return err_set(err, ERR_INPUT, "mime: invalid media parameter");
+    }
+    return true;
+}
+
+bool negotiate(const struct push_request *request, struct push_kind *out, struct err *err)
+{
+    struct slice type, encoding = request->content_encoding;
+    struct push_kind kind = {0};
+    if (!media_type(request->content_type, &type, err))
+        return false;
+    bool json = type.len == strlen("application/json") &&
+                strncasecmp((const char *)type.ptr, "application/json", type.len) == 0;
+    kind.format = !json             ? PUSH_LOKI_PROTOBUF
+                  : request->legacy ? PUSH_LOKI_JSON_LEGACY
+                                    : PUSH_LOKI_JSON;
+    if (encoding.len == 0 || slice_eq(encoding, SLICE("snappy")))
+        kind.encoding = PUSH_PLAIN;
+    else if (slice_eq(encoding, SLICE("gzip")))
+        kind.encoding = PUSH_GZIP;
+    else if (slice_eq(encoding, SLICE("deflate")))
+        kind.encoding = PUSH_DEFLATE;
+    else
+        return err_set(err, ERR_INPUT, "Content-Encoding \"%.*s\" not supported", SLICE_FMT(encoding));
+    *out = kind;
+    return true;
+}
+
+void payload_put(struct buf *b, const struct payload_head *head)
+{
+    put_u8(b, PAYLOAD_VERSION);
+    put_u8(b, (uint8_t)head->kind.format);
+    put_u8(b, (uint8_t)head->kind.encoding);
+    put_i64(b, head->arrival_ns);
+    put_i64(b, head->oldest_ns);
+    put_i64(b, head->newest_ns);
+    put_prefixed(b, head->tenant);
+}
+
+bool payload_get(struct slice payload, struct payload_head *head_out, struct slice *body_out,
+                 struct err *err)
+{
+    struct rd r = rd_of(payload);
+    struct payload_head head = {0};
+    uint8_t version = rd_u8(&r);
+    head.kind.format = (enum push_format)rd_u8(&r);
+    head.kind.encoding = (enum push_encoding)rd_u8(&r);
+    head.arrival_ns = rd_i64(&r);
+    head.oldest_ns = rd_i64(&r);
+    head.newest_ns = rd_i64(&r);
+    head.tenant = rd_prefixed(&r);
+    if (r.bad || version != PAYLOAD_VERSION || head.kind.format < PUSH_LOKI_PROTOBUF ||
+        head.kind.format > PUSH_LOKI_JSON_LEGACY || head.kind.encoding > PUSH_DEFLATE ||
+        head.tenant.len > TENANT_BYTES_MAX)
+        return err_set(err, ERR_CORRUPT, "the record holds no push of a version known here");
+    *head_out = head;
+    *body_out = slice_of(r.pos, rd_left(&r));
+    return true;
+}

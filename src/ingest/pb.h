@@ -1,0 +1,39 @@
+/*
+ * pb.h -- a bounded reader of protobuf's wire format (protobuf.dev, "Encoding").
+ *
+ * The first failure sticks in `bad`; later reads give nothing. Everything is borrowed from the input.
+ */
+#pragma once
+
+#include "base/codec.h"
+#include "base/slice.h"
+
+enum pb_wire { PB_VARINT = 0, PB_FIXED64 = 1, PB_BYTES = 2, PB_START = 3, PB_END = 4, PB_FIXED32 = 5 };
+enum { PB_GROUP_DEPTH_MAX = 32 };
+
+struct pb {
+    struct rd rd;
+    const char *bad; // NULL while good; static text
+};
+
+struct pb_field {
+    uint32_t number;
+    enum pb_wire wire;
+    uint64_t value;     // varint and fixed
+    struct slice bytes; // PB_BYTES
+};
+
+static inline struct pb pb_of(struct slice s)
+{
+    return (struct pb){.rd = rd_of(s)};
+}
+
+// The next field; groups are skipped. False at the end, or on a failure.
+bool pb_next(struct pb *p, struct pb_field *out);
+// Marks a known field with another wire type as a failure.
+static inline bool pb_is(struct pb *p, const struct pb_field *f, enum pb_wire wire)
+{
+    if (f->wire != wire)
+        p->bad = "proto: wrong wireType for a known field";
+    return f->wire == wire;
+}

@@ -19,6 +19,7 @@
 struct query_selector {
     struct label_matcher *matchers;
     size_t matchers_count;
+    struct ast_regex *regexes; // owned; opaque
 };
 
 // A selector without stages, else ERR_INPUT `only label matchers are supported`. `{}` and selectors that

@@ -12,6 +12,7 @@
 struct regex;
 
 enum regex_flags {
+    REGEX_NONE = 0,
     REGEX_WHOLE = 1,       // must match the whole text, not a part of it
     REGEX_DOT_NEWLINE = 2, // `.` matches a line break too
 };

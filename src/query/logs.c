@@ -1,0 +1,369 @@
+/*
+ * logs.c -- see logs.h.
+ *
+ * Runs are visited from the asked end of time; a heap keeps the best `limit` entries, and the first run
+ * that cannot hold a better one ends the search: the newest 100 lines touch the newest blocks.
+ *
+ * Order (loki-http.md 5.5): time in the asked direction; then streams by their labels, ascending; then
+ * ingestion order, backward reversed. Entries that two generations both hold are equal neighbours in this
+ * order and are answered once; where that leaves too few, the search is repeated with a larger limit.
+ */
+#include "query/logs.h"
+
+#include "base/limits.h"
+#include "query/scan.h"
+
+#include <stdlib.h>
+
+enum { PAGE_ENTRIES = 256 }; // of an `interval` query
+
+struct hit {
+    int64_t time_ns;
+    uint32_t rank; // of its stream
+    uint32_t source;
+    uint64_t order;
+    uint32_t position; // in its run
+    struct slice stream; // encoded labels
+    struct slice text, metadata, error, error_details; // arena
+};
+
+struct top {
+    struct scan *scan;
+    struct arena *a;
+    bool forward;
+    struct hit *heap; // the worst first
+    uint32_t count, limit;
+    const struct view_run *run; // being visited
+    const struct view_stream *stream;
+    uint64_t kept_bytes; // copied lines; those that were pushed out again are garbage
+    bool truncated;      // something was pushed out or not let in
+};
+
+// Negative when a comes before b in the result.
+static int compare(const struct hit *a, const struct hit *b, bool forward)
+{
+    if (a->time_ns != b->time_ns)
+        return (a->time_ns < b->time_ns) == forward ? -1 : 1;
+    if (a->rank != b->rank)
+        return a->rank < b->rank ? -1 : 1;
+    if (a->order != b->order)
+        return (a->order < b->order) == forward ? -1 : 1;
+    if (a->position != b->position)
+        return (a->position < b->position) == forward ? -1 : 1;
+    return 0;
+}
+
+static void sift_down(struct top *t, uint32_t at)
+{
+    for (;;) {
+        uint32_t worst = at, left = 2 * at + 1, right = left + 1;
+        if (left < t->count && compare(&t->heap[left], &t->heap[worst], t->forward) > 0)
+            worst = left;
+        if (right < t->count && compare(&t->heap[right], &t->heap[worst], t->forward) > 0)
+            worst = right;
+        if (worst == at)
+            return;
+        struct hit moved = t->heap[at];
+        t->heap[at] = t->heap[worst];
+        t->heap[worst] = moved;
+        at = worst;
+    }
+}
+
+static void sift_up(struct top *t, uint32_t at)
+{
+    while (at > 0) {
+        uint32_t parent = (at - 1) / 2;
+        if (compare(&t->heap[at], &t->heap[parent], t->forward) <= 0)
+            return;
+        struct hit moved = t->heap[at];
+        t->heap[at] = t->heap[parent];
+        t->heap[parent] = moved;
+        at = parent;
+    }
+}
+
+// Copies what has to outlive the loaded run.
+static void keep(struct top *t, struct hit *h, const struct line *l)
+{
+    h->text = arena_copy(t->a, l->text);
+    h->metadata = arena_copy(t->a, l->metadata);
+    h->error = arena_copy(t->a, l->error);
+    h->error_details = arena_copy(t->a, l->error_details);
+}
+
+static bool offer(void *ctx, const struct scan_hit *found)
+{
+    struct top *t = ctx;
+    struct hit h = {.time_ns = found->line.time_ns,
+                    .rank = t->stream->rank,
+                    .source = t->run->source,
+                    .order = t->run->order,
+                    .position = found->position,
+                    .stream = t->stream->labels};
+    if (t->count < t->limit) {
+        keep(t, &h, &found->line);
+        t->heap[t->count] = h;
+        sift_up(t, t->count++);
+        return !t->a->overflowed;
+    }
+    t->truncated = true;
+    if (compare(&h, &t->heap[0], t->forward) >= 0)
+        return h.time_ns == t->heap[0].time_ns; // the rest of this run is only worse
+    keep(t, &h, &found->line);
+    t->heap[0] = h;
+    sift_down(t, 0);
+    return !t->a->overflowed;
+}
+
+// Whether no entry of the run, nor of any behind it, can be in the result.
+static bool is_done(const struct top *t, const struct view_run *run)
+{
+    if (t->count < t->limit)
+        return false;
+    return t->forward ? run->min_ns > t->heap[0].time_ns : run->max_ns < t->heap[0].time_ns;
+}
+
+static int newest_first(const void *a, const void *b)
+{
+    const struct view_run *x = *(const struct view_run *const *)a, *y = *(const struct view_run *const *)b;
+    return (y->max_ns > x->max_ns) - (y->max_ns < x->max_ns);
+}
+
+static int oldest_first(const void *a, const void *b)
+{
+    const struct view_run *x = *(const struct view_run *const *)a, *y = *(const struct view_run *const *)b;
+    return (x->min_ns > y->min_ns) - (x->min_ns < y->min_ns);
+}
+
+static bool visit_runs(struct top *t, const struct view_selection *sel, const struct pipeline *p,
+                       const struct view_run **runs, int64_t from_ns, int64_t to_ns, struct err *err)
+{
+    AUTO(arena_done) struct arena scratch;
+    arena_init(&scratch, QUERY_ARENA_BYTES_MAX);
+    for (uint32_t i = 0; i < sel->runs_count && !is_done(t, runs[i]); i++) {
+        struct run_entries e;
+        bool damaged;
+        uint32_t first, end;
+        if (!scan_load(t->scan, runs[i], VIEW_TIMES | VIEW_LINES | VIEW_METADATA, &e, &damaged, err))
+            return false;
+        if (damaged)
+            continue;
+        t->run = runs[i];
+        t->stream = &sel->streams[runs[i]->stream];
+        scan_bounds(&e, from_ns, to_ns, &first, &end);
+        (void)scan_run(t->scan, p, t->stream->labels, &e, first, end, t->forward, &scratch, offer, t);
+        arena_reset(&scratch);
+        if (!arena_ok(t->a, "log query", err))
+            return false;
+    }
+    return true;
+}
+
+// --- results ----------------------------------------------------------------------------------------
+
+static bool same_entry(const struct hit *a, const struct hit *b)
+{
+    return a->source != b->source && slice_eq(a->text, b->text) && slice_eq(a->metadata, b->metadata);
+}
+
+// Removes equal entries of different sources from sorted hits, keeping the first ingested.
+static uint32_t drop_doubles(struct hit *hits, uint32_t count, bool forward)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        bool twice = false;
+        for (uint32_t n = kept; n-- > 0 && !twice;) {
+            if (hits[n].time_ns != hits[i].time_ns || hits[n].rank != hits[i].rank)
+                break;
+            twice = same_entry(&hits[n], &hits[i]);
+            if (twice && !forward) { // the later in this order was ingested first
+                memmove(&hits[n], &hits[n + 1], (kept - n - 1) * sizeof *hits);
+                hits[kept - 1] = hits[i];
+            }
+        }
+        if (!twice)
+            hits[kept++] = hits[i];
+    }
+    return kept;
+}
+
+static _Thread_local bool sort_forward; // qsort has no context argument
+
+static int by_result_order(const void *a, const void *b)
+{
+    return compare(a, b, sort_forward);
+}
+
+struct search {
+    struct scan *scan;
+    const struct pipeline *pipeline;
+    const struct ast_logs *logs;
+    struct arena *a;
+    bool forward;
+};
+
+// The best `limit` entries of [from, to), sorted. Fewer only when there are no more.
+static bool best_hits(struct search *s, const struct view_selection *sel, int64_t from_ns,
+                      int64_t to_ns, uint32_t limit, struct hit **hits_out, uint32_t *count_out,
+                      struct err *err)
+{
+    const struct view_run **runs = arena_array(s->a, sel->runs_count + 1, sizeof *runs);
+    if (runs == NULL)
+        return arena_ok(s->a, "log query", err);
+    for (uint32_t i = 0; i < sel->runs_count; i++)
+        runs[i] = &sel->runs[i];
+    qsort(runs, sel->runs_count, sizeof *runs, s->forward ? oldest_first : newest_first);
+    for (uint32_t room = limit;; room *= 2) {
+        struct arena_mark mark = arena_mark(s->a);
+        struct top t = {.scan = s->scan, .a = s->a, .forward = s->forward, .limit = room};
+        t.heap = arena_array(s->a, room, sizeof *t.heap);
+        if (t.heap == NULL)
+            return arena_ok(s->a, "log query", err);
+        if (!visit_runs(&t, sel, s->pipeline, runs, from_ns, to_ns, err))
+            return false;
+        sort_forward = s->forward;
+        qsort(t.heap, t.count, sizeof *t.heap, by_result_order);
+        uint32_t kept = drop_doubles(t.heap, t.count, s->forward);
+        if (kept >= limit || !t.truncated || t.count < room) {
+            *hits_out = t.heap;
+            *count_out = kept < limit ? kept : limit;
+            return true;
+        }
+        arena_rewind(s->a, mark);
+    }
+}
+
+static bool far_enough(int64_t a_ns, int64_t b_ns, int64_t interval_ns)
+{
+    __int128 apart = (__int128)a_ns - b_ns;
+    return (apart < 0 ? -apart : apart) >= interval_ns;
+}
+
+// Entries at least `interval` apart (loki-http.md 6.3), page by page.
+static bool spaced_hits(struct search *s, const struct view_selection *sel,
+                        const struct query_range *range, struct hit **hits_out, uint32_t *count_out,
+                        struct err *err)
+{
+    struct hit *out = arena_array(s->a, range->limit, sizeof *out);
+    uint32_t count = 0;
+    int64_t from_ns = range->from_ns, to_ns = range->to_ns;
+    if (out == NULL)
+        return arena_ok(s->a, "log query", err);
+    while (count < range->limit && from_ns < to_ns) {
+        struct hit *page;
+        uint32_t page_count;
+        if (!best_hits(s, sel, from_ns, to_ns, PAGE_ENTRIES, &page, &page_count, err))
+            return false;
+        for (uint32_t i = 0; i < page_count && count < range->limit; i++)
+            if (count == 0 || far_enough(page[i].time_ns, out[count - 1].time_ns, range->interval_ns))
+                out[count++] = page[i];
+        if (page_count < PAGE_ENTRIES)
+            break;
+        // Whatever comes next lies that far behind the last one.
+        int64_t last_ns = out[count - 1].time_ns;
+        if (s->forward && __builtin_add_overflow(last_ns, range->interval_ns, &from_ns))
+            break;
+        if (!s->forward && (__builtin_sub_overflow(last_ns, range->interval_ns, &to_ns) ||
+                            __builtin_add_overflow(to_ns, 1, &to_ns)))
+            break;
+    }
+    *hits_out = out;
+    *count_out = count;
+    return true;
+}
+
+// --- grouping ---------------------------------------------------------------------------------------
+
+struct grouped {
+    struct slice labels; // encoded
+    struct slice printed;
+    uint32_t number;     // place in result order
+    struct result_entry entry;
+};
+
+static int by_labels(const void *a, const void *b)
+{
+    const struct grouped *x = a, *y = b;
+    int order = slice_cmp(x->printed, y->printed);
+    return order != 0 ? order : (x->number > y->number) - (x->number < y->number);
+}
+
+static struct line line_of(const struct hit *h)
+{
+    return (struct line){.time_ns = h->time_ns, .text = h->text, .stream = h->stream,
+                         .metadata = h->metadata, .error = h->error, .error_details = h->error_details};
+}
+
+static bool group(struct arena *a, const struct hit *hits, uint32_t count, bool categorize,
+                  struct query_result *out, struct err *err)
+{
+    struct grouped *g = arena_array(a, count + 1, sizeof *g);
+    struct result_entry *entries = arena_array(a, count + 1, sizeof *entries);
+    struct result_stream *streams = arena_array(a, count + 1, sizeof *streams);
+    AUTO(buf_done) struct buf text;
+    buf_init(&text, 0);
+    for (uint32_t i = 0; i < count && g != NULL && entries != NULL && streams != NULL; i++) {
+        struct line l = line_of(&hits[i]);
+        g[i] = (struct grouped){.number = i,
+                                .labels = categorize ? l.stream : line_labels(&l, a),
+                                .entry = {.time_ns = l.time_ns, .line = l.text}};
+        if (categorize) {
+            g[i].entry.metadata = line_metadata(&l, a);
+            g[i].entry.parsed = line_parsed(&l, a);
+        }
+        if (a->overflowed)
+            break;
+        buf_reset(&text);
+        labels_print(&text, g[i].labels);
+        g[i].printed = arena_copy(a, buf_slice(&text));
+        out->stats.metadata_bytes += l.metadata.len;
+    }
+    if (!arena_ok(a, "log query", err))
+        return false;
+    qsort(g, count, sizeof *g, by_labels);
+    uint32_t streams_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (i == 0 || !slice_eq(g[i].labels, g[i - 1].labels))
+            streams[streams_count++] = (struct result_stream){g[i].labels, &entries[i], 0};
+        entries[i] = g[i].entry;
+        streams[streams_count - 1].entries_count++;
+    }
+    out->streams = streams;
+    out->streams_count = streams_count;
+    return true;
+}
+
+static void end_scan(struct scan *s)
+{
+    scan_end(s);
+}
+
+bool logs_run(const struct ast_logs *logs, const struct pipeline *pipeline,
+              const struct query_range *range, const struct query_context *context,
+              struct query_result *result_out, struct err *err)
+{
+    struct query_result result = {.type = RESULT_STREAMS};
+    {
+        AUTO(end_scan) struct scan scan = {0};
+        struct view_selection sel;
+        struct hit *hits;
+        uint32_t count;
+        if (!scan_begin(&scan, context, &result.stats, err) ||
+            !scan_select(&scan, logs, range->from_ns, range->to_ns, &sel, err))
+            return false;
+        view_settle(scan.view);
+        struct search s = {&scan, pipeline, logs, context->arena, range->forward};
+        bool good = range->interval_ns > 0
+                        ? spaced_hits(&s, &sel, range, &hits, &count, err)
+                        : best_hits(&s, &sel, range->from_ns, range->to_ns, range->limit, &hits, &count,
+                                    err);
+        if (!good || !group(context->arena, hits, count, context->categorize, &result, err))
+            return false;
+        result.stats.entries_returned = count;
+        result.warnings = scan.warnings;
+        result.warnings_count = (uint32_t)scan.warnings_count;
+    }
+    *result_out = result;
+    return true;
+}

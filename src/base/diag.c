@@ -69,8 +69,7 @@ void diag(enum diag_level level, const char *msg, const char *fmt, ...)
         return;
     char time[CLOCK_RFC3339_BYTES], line[DIAG_LINE_BYTES];
     clock_rfc3339(clock_wall_ns() / NS_PER_MS * NS_PER_MS, time);
-    int at = snprintf(line, sizeof line - 1, "ts=%s level=%s msg=\"%s\"", time, level_names[level],
-                      diag_quote(msg));
+    int at = snprintf(line, sizeof line - 1, "ts=%s level=%s msg=\"%s\"", time, level_names[level], msg);
     size_t len = (size_t)at < sizeof line - 1 ? (size_t)at : sizeof line - 2;
     if (fmt[0] != '\0' && len + 2 < sizeof line) {
         line[len++] = ' ';

@@ -20,7 +20,7 @@ enum diag_level diag_level(void);
 bool diag_level_parse(const char *text, enum diag_level *level_out);
 const char *diag_level_name(enum diag_level level);
 
-// `msg` is quoted; fmt adds further fields, already in logfmt: "addr=%s port=%d", or "".
+// `msg` is plain text of ours, put between quotes; fmt adds further fields, already in logfmt: "addr=%s port=%d", or "".
 void diag(enum diag_level level, const char *msg, const char *fmt, ...) PRINTF_LIKE(3, 4);
 // Makes a text safe as a quoted logfmt value (quotes, backslashes, control bytes) in a static
 // per-thread buffer; cut at 1 KiB.

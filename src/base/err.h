@@ -40,6 +40,10 @@ struct err {
     char text[ERR_TEXT_BYTES]; // NUL-terminated, cut if longer
 };
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 // Both always return false, so that `return err_set(...)` reads well. err may be NULL.
 bool err_set(struct err *err, enum err_code code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 // Prepends "context: " and keeps the code.
@@ -48,3 +52,7 @@ bool err_wrap(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
 // other values ERR_IO (ENOENT: ERR_NOT_FOUND).
 bool err_errno(struct err *err, int errno_value, const char *fmt, ...) PRINTF_LIKE(3, 4);
 const char *err_name(enum err_code code);
+
+#ifdef __cplusplus
+}
+#endif

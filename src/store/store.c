@@ -71,6 +71,20 @@ void store_drop_head(struct store *st, uint64_t gen)
 
 // --- generations ------------------------------------------------------------------------------------
 
+static bool disk_has_room(struct store *st, struct err *err)
+{
+    uint64_t bytes = 0;
+    if (st->options.disk_bytes_max == 0)
+        return true;
+    pthread_mutex_lock(&st->manifest_lock);
+    for (uint32_t i = 0; i < st->manifest->segments_count; i++)
+        bytes += st->manifest->segments[i].row.file_bytes;
+    pthread_mutex_unlock(&st->manifest_lock);
+    return bytes < st->options.disk_bytes_max ||
+           err_set(err, ERR_FULL, "segments take %" PRIu64 " bytes, --max-bytes allows %" PRIu64, bytes,
+                   st->options.disk_bytes_max);
+}
+
 // With gen_lock held exclusively, and no generation open.
 static bool open_next(struct store *st, struct err *err)
 {
@@ -84,6 +98,8 @@ static bool open_next(struct store *st, struct err *err)
                        "the write-ahead log of generation %016" PRIx64
                        " failed and its entries are not sealed yet%s%s",
                        unended, why.code != ERR_NONE ? ": " : "", why.text);
+    if (!disk_has_room(st, err))
+        return false;
     char path[STORE_PATH_BYTES];
     store_wal_path(st, st->gen_next, path);
     struct wal *wal;

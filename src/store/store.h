@@ -67,6 +67,7 @@ struct store_options {
     void *decode_ctx;
     uint64_t head_bytes_max;   // 0: HEAD_BYTES_MAX_DEFAULT
     int64_t head_idle_ns;      // 0: HEAD_IDLE_NS_DEFAULT
+    uint64_t disk_bytes_max;   // 0: no cap. Pushes are refused (ERR_FULL) while segments take more
     bool sync_off;             // --durability=crash: acknowledge without fdatasync
     bool rebuild_index;        // drop the index and make it anew from the segments
     // Offline reading: never writes to `dir`, takes no lock; the index is built in `scratch_dir`.

@@ -1,0 +1,113 @@
+/* main.c -- mstored: options, signals, start, stop. */
+#include "base/diag.h"
+#include "base/err.h"
+#include "ingest/ingest.h"
+#include "server/server.h"
+#include "store/store.h"
+
+#include <locale.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum { TRIM_BYTES = 1 << 20, MMAP_BYTES = 256 * 1024, ARENAS_MAX = 4 };
+
+static void report(void *ctx, bool failure, const char *text)
+{
+    (void)ctx;
+    diag(failure ? DIAG_ERROR : DIAG_INFO, "store", "detail=\"%s\"", diag_quote(text));
+}
+
+// Requests come and go in megabytes: give memory back instead of keeping it per thread.
+static void tune_memory(void)
+{
+    (void)mallopt(M_ARENA_MAX, ARENAS_MAX);
+    (void)mallopt(M_MMAP_THRESHOLD, MMAP_BYTES);
+    (void)mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
+}
+
+// Every connection and every segment is a descriptor.
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); // a refusal leaves what there was
+    }
+}
+
+static int serve(const struct config *config, const sigset_t *stop_signals)
+{
+    struct err err;
+    struct store_options options = {
+        .dir = config->data_dir,
+        .decode = ingest_decode,
+        .head_bytes_max = config->head_bytes,
+        .head_idle_ns = config->head_idle_ns,
+        .disk_bytes_max = config->max_bytes,
+        .sync_off = config->durability_crash,
+        .rebuild_index = config->rebuild_index,
+        .report = report,
+    };
+    struct store *store;
+    struct server *server;
+    if (!store_open(&options, &store, &err)) {
+        diag(DIAG_ERROR, "cannot open the data directory", "detail=\"%s\"", diag_quote(err.text));
+        return EXIT_FAILED;
+    }
+    if (!server_start(config, store, &server, &err)) {
+        diag(DIAG_ERROR, "cannot serve", "detail=\"%s\"", diag_quote(err.text));
+        store_close(store);
+        return EXIT_FAILED;
+    }
+    char addresses[1024];
+    int len = 0;
+    for (unsigned i = 0; i < config->listen_count && len < (int)sizeof addresses; i++)
+        len += snprintf(addresses + len, sizeof addresses - (size_t)len, "%s%s", i > 0 ? "," : "",
+                        config->listen[i]);
+    diag(DIAG_INFO, "ready", "version=" MSTORE_VERSION " listen=%s data=\"%s\"", addresses,
+         diag_quote(config->data_dir));
+    int signal;
+    (void)sigwait(stop_signals, &signal);
+    diag(DIAG_INFO, "stopping", "signal=%d", signal);
+    server_stop(server);
+    store_close(store);
+    diag(DIAG_INFO, "stopped", " ");
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    (void)setlocale(LC_CTYPE, "C.UTF-8");
+    struct config config;
+    struct err err;
+    const char *show;
+    config_init(&config);
+    if (!config_read(&config, argc, argv, &show, &err)) {
+        fprintf(stderr, "mstored: %s\n", err.text);
+        config_done(&config);
+        return EXIT_USAGE;
+    }
+    if (show != NULL) {
+        fputs(show, stdout);
+        config_done(&config);
+        return 0;
+    }
+    diag_set_level((enum diag_level)config.log_level);
+    tune_memory();
+    raise_descriptors();
+    sigset_t stop_signals;
+    sigemptyset(&stop_signals);
+    sigaddset(&stop_signals, SIGTERM);
+    sigaddset(&stop_signals, SIGINT);
+    (void)pthread_sigmask(SIG_BLOCK, &stop_signals, NULL); // before any thread exists
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN);
+    int status = serve(&config, &stop_signals);
+    config_done(&config);
+    return status;
+}

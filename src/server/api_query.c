@@ -1,0 +1,119 @@
+/* api_query.c -- query_range and query: loki-http.md 6 and 7. */
+#include "server/route.h"
+
+#include "base/clock.h"
+#include "base/labels.h"
+#include "base/limits.h"
+#include "base/metric.h"
+#include "server/encode.h"
+#include "server/params.h"
+
+static bool has_flag(struct slice flags, struct slice wanted)
+{
+    while (flags.len > 0) {
+        size_t comma = slice_find(flags, SLICE(","));
+        if (slice_eq(comma == SIZE_MAX ? flags : slice_of(flags.ptr, comma), wanted))
+            return true;
+        flags = comma == SIZE_MAX ? (struct slice){0} : slice_from(flags, comma + 1);
+    }
+    return false;
+}
+
+static bool run(const struct app *app, const struct request *rq, const struct query *query,
+                const struct query_range *range, struct response *rs, struct err *err)
+{
+    struct query_context context = {
+        .store = app->store,
+        .tenant = rq->tenant,
+        .arena = rq->arena,
+        .categorize = has_flag(rq->encoding_flags, SLICE("categorize-labels")),
+        .deadline_mono_ns = rq->arrival_mono_ns + QUERY_TIMEOUT_NS,
+        .cancelled = rq->cancelled,
+    };
+    struct query_result result;
+    if (!query_run(query, range, &context, &result, err))
+        return false;
+    struct encode_options options = {rq->encoding_flags, context.categorize,
+                                     rq->start_mono_ns - rq->arrival_mono_ns};
+    rs->content_type = CONTENT_JSON;
+    encode_result(&rs->body, &result, &options);
+    return true;
+}
+
+static bool check_entries_limit(uint32_t limit, struct err *err)
+{
+    return limit <= QUERY_ENTRIES_MAX ||
+           err_set(err, ERR_LIMIT,
+                   "max entries limit per query exceeded, limit > max_entries_limit_per_query (%u > %u)",
+                   limit, (unsigned)QUERY_ENTRIES_MAX);
+}
+
+static bool answer_range(const struct app *app, const struct request *rq, struct response *rs,
+                         struct err *err)
+{
+    struct params p;
+    struct params_range times;
+    struct query_range range = {0};
+    if (!params_read(rq, &p, err) || !params_limit(&p, &range.limit, err) ||
+        !params_range(&p, clock_wall_ns(), &times, err))
+        return false;
+    if (times.to_ns < times.from_ns)
+        return err_set(err, ERR_INPUT, "end timestamp must not be before or equal to start time");
+    if (!params_forward(&p, &range.forward, err) || !params_step(&p, &times, &range.step_ns, err) ||
+        !params_interval(&p, &range.interval_ns, err))
+        return false;
+    AUTO(query_freep) struct query *query = NULL;
+    if (!query_parse(params_get(&p, "query"), rq->arena, &query, err) || !params_length_ok(&times, err))
+        return false;
+    if (query_kind(query) == QUERY_LOGS) {
+        if (!check_entries_limit(range.limit, err))
+            return false;
+    } else {
+        params_align(&times, range.step_ns);
+    }
+    range.from_ns = times.from_ns;
+    range.to_ns = times.to_ns;
+    return run(app, rq, query, &range, rs, err);
+}
+
+static bool answer_instant(const struct app *app, const struct request *rq, struct response *rs,
+                           struct err *err)
+{
+    struct params p;
+    struct query_range range = {0};
+    if (!params_read(rq, &p, err) || !params_limit(&p, &range.limit, err) ||
+        !params_instant(&p, clock_wall_ns(), &range.from_ns, err) ||
+        !params_forward(&p, &range.forward, err))
+        return false;
+    AUTO(query_freep) struct query *query = NULL;
+    if (!query_parse(params_get(&p, "query"), rq->arena, &query, err))
+        return false;
+    if (query_kind(query) == QUERY_LOGS)
+        return err_set(err, ERR_INPUT,
+                       "log queries are not supported as an instant query type, please change your query "
+                       "to a range query type");
+    range.to_ns = range.from_ns;
+    return run(app, rq, query, &range, rs, err);
+}
+
+static void answer(bool (*run_query)(const struct app *app, const struct request *rq,
+                                     struct response *rs, struct err *err),
+                   const struct app *app, const struct request *rq, struct response *rs)
+{
+    struct err err;
+    metric_gauge_add(GAUGE_QUERIES_RUNNING, 1);
+    if (!run_query(app, rq, rs, &err))
+        response_error(rs, &err, false);
+    metric_gauge_add(GAUGE_QUERIES_RUNNING, -1);
+    metric_observe_ns(HISTOGRAM_QUERY_SECONDS, clock_mono_ns() - rq->arrival_mono_ns);
+}
+
+void api_query_range(const struct app *app, const struct request *rq, struct response *rs)
+{
+    answer(answer_range, app, rq, rs);
+}
+
+void api_query(const struct app *app, const struct request *rq, struct response *rs)
+{
+    answer(answer_instant, app, rq, rs);
+}

@@ -1,0 +1,435 @@
+/*
+ * http.c -- the door to libmicrohttpd: sockets, bodies, suspended connections.
+ *
+ *   MHD thread                          worker (pool.h)
+ *     target known: struct exchange
+ *     headers: route, or an answer now
+ *     body: gathered, bounded
+ *     whole: suspended, queued  ------>  route_run()
+ *     resumed: response queued  <------  resume
+ *     completed: exchange freed
+ *
+ * An exchange belongs to the MHD thread until it is queued, to one worker until it is resumed, then to the
+ * MHD thread again: no lock. What is counted (exchanges, body bytes) is atomic.
+ *
+ * H1  An exchange counts against SERVER_REQUESTS_MAX from its headers to its completion.
+ * H2  The bytes of all bodies in hand never pass body_bytes_max: above it the answer is 503.
+ */
+#include "server/server.h"
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/metric.h"
+#include "server/gzip.h"
+#include "server/pool.h"
+#include "server/route.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define EXCHANGE_MAGIC UINT32_C(0x45584348)
+#define STOP_WAIT_NS (30 * NS_PER_S) // for requests in hand
+enum {
+    HTTP_THREADS = 2,
+    PUSH_THREADS = 6, // they wait for the disk together: one fdatasync serves them all
+    QUERY_THREADS = 4,
+    PUSH_QUEUE_MAX = SERVER_REQUESTS_MAX,
+    QUERY_QUEUE_MAX = 128,
+    READ_STEP_BYTES = 64 * 1024,
+    LISTEN_BACKLOG = 1024,
+};
+
+enum exchange_state { EXCHANGE_NEW, EXCHANGE_BODY, EXCHANGE_QUEUED, EXCHANGE_ANSWERED };
+
+struct exchange {
+    uint32_t magic;
+    struct server *server;
+    struct MHD_Connection *connection;
+    enum exchange_state state;
+    bool counted; // against SERVER_REQUESTS_MAX
+    const struct route *route;
+    struct arena arena; // target, name, location: what lives as long as the exchange
+    char *target;       // owned; as it came
+    struct buf body;
+    size_t body_counted; // bytes reserved in server->body_bytes
+    bool too_large, no_room;
+    struct request request;
+    struct response response;
+};
+
+struct server {
+    struct app app;
+    struct pool *push_pool, *query_pool;
+    struct MHD_Daemon *daemons[SERVER_LISTEN_MAX];
+    unsigned daemons_count;
+    uint64_t body_bytes_max;
+    atomic_uint exchanges;
+    _Atomic uint64_t body_bytes;
+    atomic_bool cancelled; // set when requests in hand have to end
+};
+
+// --- exchanges --------------------------------------------------------------------------------------
+
+// First of all calls for a request; what it returns is the request's closure.
+static void *on_target(void *cls, const char *target, struct MHD_Connection *connection)
+{
+    struct exchange *x = calloc(1, sizeof *x);
+    assert(x != NULL);
+    x->magic = EXCHANGE_MAGIC;
+    x->server = cls;
+    x->connection = connection;
+    x->target = strdup(target);
+    assert(x->target != NULL);
+    arena_init(&x->arena, 4 * SERVER_HEAD_BYTES_MAX);
+    buf_init(&x->body, INGEST_BODY_BYTES_MAX);
+    buf_init(&x->response.body, 0);
+    response_reset(&x->response);
+    return x;
+}
+
+static void on_completed(void *cls, struct MHD_Connection *connection, void **closure,
+                         enum MHD_RequestTerminationCode code)
+{
+    (void)cls;
+    (void)connection;
+    (void)code;
+    struct exchange *x = *closure;
+    if (x == NULL)
+        return;
+    assert(x->magic == EXCHANGE_MAGIC);
+    atomic_fetch_sub(&x->server->body_bytes, x->body_counted);
+    if (x->counted)
+        atomic_fetch_sub(&x->server->exchanges, 1);
+    buf_done(&x->body);
+    buf_done(&x->response.body);
+    arena_done(&x->arena);
+    free(x->target);
+    x->magic = 0;
+    free(x);
+    *closure = NULL;
+}
+
+static struct slice header(struct exchange *x, const char *name)
+{
+    const char *value = MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name);
+    return value != NULL ? slice_cstr(value) : (struct slice){0};
+}
+
+static bool add_header(struct MHD_Response *r, const char *name, const char *value)
+{
+    return MHD_add_response_header(r, name, value) == MHD_YES;
+}
+
+static enum MHD_Result send_response(struct exchange *x)
+{
+    struct response *rs = &x->response;
+    bool gzipped = rs->query && rs->status == 200 && rs->body.len >= SERVER_GZIP_BYTES_MIN &&
+                   gzip_wanted(header(x, "Accept-Encoding")) && gzip_body(&rs->body);
+    struct MHD_Response *r = MHD_create_response_from_buffer(rs->body.len, rs->body.ptr,
+                                                             MHD_RESPMEM_MUST_FREE);
+    if (r == NULL)
+        return MHD_NO;
+    rs->body = (struct buf){0}; // MHD frees it
+    bool good = true;
+    char seconds[16];
+    (void)snprintf(seconds, sizeof seconds, "%d", rs->retry_after_s);
+    if (rs->content_type != NULL)
+        good = good && add_header(r, "Content-Type", rs->content_type);
+    if (rs->nosniff)
+        good = good && add_header(r, "X-Content-Type-Options", "nosniff");
+    if (rs->query)
+        good = good && add_header(r, "Vary", "Accept-Encoding");
+    if (gzipped)
+        good = good && add_header(r, "Content-Encoding", "gzip");
+    if (rs->retry_after_s > 0)
+        good = good && add_header(r, "Retry-After", seconds);
+    if (rs->location != NULL)
+        good = good && add_header(r, "Location", rs->location);
+    x->state = EXCHANGE_ANSWERED;
+    enum MHD_Result sent =
+        good ? MHD_queue_response(x->connection, (unsigned)rs->status, r) : MHD_NO;
+    MHD_destroy_response(r);
+    return sent;
+}
+
+static enum MHD_Result send_busy(struct exchange *x, const char *text)
+{
+    metric_add(COUNTER_HTTP_REFUSED, 1);
+    response_text(&x->response, 503, text, true);
+    x->response.retry_after_s = 1;
+    return send_response(x);
+}
+
+static enum MHD_Result send_too_large(struct exchange *x, uint64_t bytes)
+{
+    const char *text = arena_printf(&x->arena,
+                                    "request body too large: message size too large than max (%llu vs %llu)",
+                                    (unsigned long long)bytes, (unsigned long long)INGEST_BODY_BYTES_MAX);
+    response_text(&x->response, 413, text, true);
+    return send_response(x);
+}
+
+// --- the three kinds of calls ------------------------------------------------------------------------
+
+static enum method method_of(const char *method)
+{
+    return strcmp(method, "GET") == 0 ? METHOD_GET : strcmp(method, "POST") == 0 ? METHOD_POST : METHOD_OTHER;
+}
+
+static enum MHD_Result on_headers(struct exchange *x, const char *method)
+{
+    struct request *rq = &x->request;
+    x->state = EXCHANGE_BODY;
+    rq->method = method_of(method);
+    x->route = route_find(slice_cstr(x->target), rq->method, &x->arena, rq, &x->response);
+    if (x->route == NULL)
+        return send_response(x);
+    if (atomic_fetch_add(&x->server->exchanges, 1) >= SERVER_REQUESTS_MAX) {
+        atomic_fetch_sub(&x->server->exchanges, 1);
+        return send_busy(x, "too many requests in hand");
+    }
+    x->counted = true;
+    if (atomic_load(&x->server->app.stopping))
+        return send_busy(x, "the server is stopping");
+    struct slice length = header(x, "Content-Length");
+    uint64_t bytes = length.ptr != NULL ? strtoull((const char *)length.ptr, NULL, 10) : 0;
+    if (bytes > INGEST_BODY_BYTES_MAX)
+        return send_too_large(x, bytes);
+    return MHD_YES;
+}
+
+// Counts the memory before it is taken (H2).
+static bool reserve_body(struct exchange *x, size_t bytes)
+{
+    size_t wanted = x->body.len + bytes;
+    if (wanted <= x->body_counted)
+        return true;
+    size_t step = wanted - x->body_counted;
+    if (step < x->body_counted)
+        step = x->body_counted; // doubles, as the buffer does
+    if (atomic_fetch_add(&x->server->body_bytes, step) + step > x->server->body_bytes_max) {
+        atomic_fetch_sub(&x->server->body_bytes, step);
+        return false;
+    }
+    x->body_counted += step;
+    return true;
+}
+
+static void on_body(struct exchange *x, const char *bytes, size_t len)
+{
+    if (x->too_large || x->no_room)
+        return; // read to its end, for MHD answers no sooner, and forgotten
+    if (x->body.len + len > INGEST_BODY_BYTES_MAX)
+        x->too_large = true;
+    else if (!reserve_body(x, len))
+        x->no_room = true;
+    else
+        buf_put(&x->body, bytes, len);
+    if (x->body.bad)
+        x->no_room = true;
+    if (x->too_large || x->no_room)
+        buf_done(&x->body);
+}
+
+static enum MHD_Result on_whole(struct exchange *x)
+{
+    struct request *rq = &x->request;
+    if (x->too_large)
+        return send_too_large(x, INGEST_BODY_BYTES_MAX + 1);
+    if (x->no_room)
+        return send_busy(x, "too many bytes of request bodies in hand (--memory)");
+    rq->body = buf_slice(&x->body);
+    rq->content_type = header(x, "Content-Type");
+    rq->content_encoding = header(x, "Content-Encoding");
+    rq->tenant_header = header(x, "X-Scope-OrgID");
+    rq->encoding_flags = header(x, "X-Loki-Response-Encoding-Flags");
+    rq->arrival_mono_ns = clock_mono_ns();
+    rq->cancelled = &x->server->cancelled;
+    struct pool *pool = x->route->pool == ROUTE_PUSH ? x->server->push_pool : x->server->query_pool;
+    x->state = EXCHANGE_QUEUED;
+    MHD_suspend_connection(x->connection);
+    if (pool_add(pool, x))
+        return MHD_YES;
+    MHD_resume_connection(x->connection);
+    return send_busy(x, "too many outstanding requests");
+}
+
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *upload,
+                                  size_t *upload_bytes, void **closure)
+{
+    (void)cls;
+    (void)connection;
+    (void)url;
+    (void)version;
+    struct exchange *x = *closure;
+    assert(x != NULL && x->magic == EXCHANGE_MAGIC);
+    switch (x->state) {
+    case EXCHANGE_NEW:
+        return on_headers(x, method);
+    case EXCHANGE_BODY:
+        if (*upload_bytes == 0)
+            return on_whole(x);
+        on_body(x, upload, *upload_bytes);
+        *upload_bytes = 0;
+        return MHD_YES;
+    case EXCHANGE_QUEUED: // resumed: the worker is done with it
+        return send_response(x);
+    case EXCHANGE_ANSWERED: // an early answer: what is left of the body is thrown away
+        *upload_bytes = 0;
+        return MHD_YES;
+    }
+    return MHD_NO;
+}
+
+// On a worker.
+static void work(void *item, struct arena *arena)
+{
+    struct exchange *x = item;
+    assert(x->magic == EXCHANGE_MAGIC && x->state == EXCHANGE_QUEUED);
+    x->request.arena = arena;
+    x->request.start_mono_ns = clock_mono_ns();
+    route_run(x->route, &x->server->app, &x->request, &x->response);
+    x->request.arena = NULL;
+    MHD_resume_connection(x->connection);
+}
+
+static void on_connection(void *cls, struct MHD_Connection *connection, void **closure,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    (void)cls;
+    (void)connection;
+    (void)closure;
+    metric_gauge_add(GAUGE_CONNECTIONS, code == MHD_CONNECTION_NOTIFY_STARTED ? 1 : -1);
+}
+
+// Request targets are taken raw: routes decode them once, by their own rules.
+static size_t keep_escapes(void *cls, struct MHD_Connection *connection, char *text)
+{
+    (void)cls;
+    (void)connection;
+    return strlen(text);
+}
+
+// --- life -------------------------------------------------------------------------------------------
+
+static bool split_address(const char *address, char *host, size_t host_room, const char **port_out)
+{
+    const char *colon = strrchr(address, ':');
+    if (colon == NULL || colon[1] == '\0')
+        return false;
+    const char *from = address;
+    size_t len = (size_t)(colon - address);
+    if (len >= 2 && from[0] == '[' && from[len - 1] == ']') {
+        from++;
+        len -= 2;
+    }
+    if (len >= host_room)
+        return false;
+    memcpy(host, from, len);
+    host[len] = '\0';
+    *port_out = colon + 1;
+    return true;
+}
+
+static bool listen_on(const char *address, int *fd_out, struct err *err)
+{
+    char host[256];
+    const char *port;
+    if (!split_address(address, host, sizeof host, &port))
+        return err_set(err, ERR_INPUT, "listen address %s: expected ADDR:PORT", address);
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found;
+    int rc = getaddrinfo(host[0] != '\0' ? host : NULL, port, &hints, &found);
+    if (rc != 0)
+        return err_set(err, ERR_INPUT, "listen address %s: %s", address, gai_strerror(rc));
+    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
+    bool good = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+                bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, LISTEN_BACKLOG) == 0;
+    int why = errno;
+    freeaddrinfo(found);
+    if (good) {
+        *fd_out = fd;
+        return true;
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    return err_errno(err, why, "listen on %s", address);
+}
+
+static bool start_daemon(struct server *server, const char *address, struct err *err)
+{
+    int fd;
+    if (!listen_on(address, &fd, err))
+        return false;
+    struct MHD_Daemon *daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, server,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)HTTP_THREADS,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)SERVER_CONNECTIONS_MAX,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SERVER_IDLE_SECONDS_MAX,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)SERVER_HEAD_BYTES_MAX,
+        MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t)READ_STEP_BYTES,
+        MHD_OPTION_URI_LOG_CALLBACK, on_target, server, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
+        server, MHD_OPTION_END);
+    if (daemon == NULL) {
+        (void)close(fd);
+        return err_set(err, ERR_IO, "listen on %s: the HTTP library did not start", address);
+    }
+    server->daemons[server->daemons_count++] = daemon;
+    return true;
+}
+
+bool server_start(const struct config *config, struct store *store, struct server **server_out,
+                  struct err *err)
+{
+    struct server *server = calloc(1, sizeof *server);
+    assert(server != NULL);
+    server->app.config = config;
+    server->app.store = store;
+    server->app.ingest.retention_ns = config->retention_ns;
+    server->body_bytes_max = config->memory_bytes / 4;
+    server->push_pool = pool_new("push", PUSH_THREADS, PUSH_QUEUE_MAX, INGEST_ARENA_BYTES_MAX, work);
+    server->query_pool = pool_new("query", QUERY_THREADS, QUERY_QUEUE_MAX, QUERY_ARENA_BYTES_MAX, work);
+    for (unsigned i = 0; i < config->listen_count; i++)
+        if (!start_daemon(server, config->listen[i], err)) {
+            server_stop(server);
+            return false;
+        }
+    *server_out = server;
+    return true;
+}
+
+static void wait_for_exchanges(struct server *server)
+{
+    int64_t until_ns = clock_mono_ns() + STOP_WAIT_NS;
+    while (atomic_load(&server->exchanges) > 0 && clock_mono_ns() < until_ns)
+        (void)usleep(1000);
+    atomic_store(&server->cancelled, true); // queries end at their next look
+}
+
+void server_stop(struct server *server)
+{
+    if (server == NULL)
+        return;
+    atomic_store(&server->app.stopping, true);
+    for (unsigned i = 0; i < server->daemons_count; i++) {
+        MHD_socket fd = MHD_quiesce_daemon(server->daemons[i]);
+        if (fd != MHD_INVALID_SOCKET)
+            (void)close(fd);
+    }
+    wait_for_exchanges(server);
+    // Nothing is suspended once the workers are through; what is still read is refused by the closed queue.
+    pool_stop(server->push_pool);
+    pool_stop(server->query_pool);
+    for (unsigned i = 0; i < server->daemons_count; i++)
+        MHD_stop_daemon(server->daemons[i]);
+    pool_free(server->push_pool);
+    pool_free(server->query_pool);
+    free(server);
+}

@@ -1,0 +1,148 @@
+/* route.c -- see route.h. */
+#include "server/route.h"
+
+#include "base/limits.h"
+#include "server/uri.h"
+
+#define READ (METHOD_GET | METHOD_POST)
+
+static const struct route routes[] = {
+    {"/loki/api/v1/push", METHOD_POST, ROUTE_PUSH, true, true, api_push},
+    {"/api/prom/push", METHOD_POST, ROUTE_PUSH, true, true, api_push_legacy},
+    {"/loki/api/v1/query_range", READ, ROUTE_QUERY, true, false, api_query_range},
+    {"/loki/api/v1/query", READ, ROUTE_QUERY, true, false, api_query},
+    {"/loki/api/v1/labels", READ, ROUTE_QUERY, true, false, api_labels},
+    {"/loki/api/v1/label", READ, ROUTE_QUERY, true, false, api_labels},
+    {"/loki/api/v1/label/{name}/values", READ, ROUTE_QUERY, true, false, api_label_values},
+    {"/loki/api/v1/series", READ, ROUTE_QUERY, true, false, api_series},
+    {"/api/prom/series", READ, ROUTE_QUERY, true, false, api_series},
+    {"/ready", METHOD_GET, ROUTE_QUERY, false, true, api_ready},
+    {"/metrics", METHOD_GET, ROUTE_QUERY, false, true, api_metrics},
+    {"/config", METHOD_GET, ROUTE_QUERY, false, true, api_config},
+    {"/loki/api/v1/status/buildinfo", METHOD_GET, ROUTE_QUERY, false, false, api_buildinfo},
+    {"/flush", METHOD_POST, ROUTE_PUSH, false, true, api_flush},
+};
+
+// --- finding ----------------------------------------------------------------------------------------
+
+static struct slice take_segment(struct slice *rest)
+{
+    size_t slash = slice_find(*rest, SLICE("/"));
+    struct slice segment = slash == SIZE_MAX ? *rest : slice_of(rest->ptr, slash);
+    *rest = slash == SIZE_MAX ? (struct slice){0} : slice_from(*rest, slash + 1);
+    return segment;
+}
+
+// Segment by segment; `{name}` takes one that is not empty.
+static bool path_matches(const char *pattern, struct slice path, struct slice *name_out)
+{
+    struct slice want = slice_cstr(pattern), got = path;
+    *name_out = (struct slice){0};
+    while (want.ptr != NULL && got.ptr != NULL) {
+        struct slice w = take_segment(&want), g = take_segment(&got);
+        if (slice_eq(w, SLICE("{name}"))) {
+            if (g.len == 0)
+                return false;
+            *name_out = g;
+        } else if (!slice_eq(w, g)) {
+            return false;
+        }
+    }
+    return want.ptr == NULL && got.ptr == NULL;
+}
+
+static void redirect(struct slice cleaned, struct slice query, struct arena *a, struct response *rs)
+{
+    struct slice path = uri_escape_path(cleaned, a);
+    response_text(rs, 301, "", false);
+    rs->location = arena_printf(a, "%.*s%s%.*s", SLICE_FMT(path), query.len > 0 ? "?" : "",
+                                SLICE_FMT(query));
+}
+
+const struct route *route_find(struct slice target, enum method method, struct arena *a,
+                               struct request *rq, struct response *rs)
+{
+    struct uri uri = uri_split(target);
+    struct slice path;
+    struct err err;
+    if (!uri_unescape(uri.path, false, a, &path, &err)) {
+        response_error(rs, &err, true);
+        return NULL;
+    }
+    struct slice cleaned = uri_clean(path, a);
+    if (!slice_eq(cleaned, path)) {
+        redirect(cleaned, uri.query, a, rs);
+        return NULL;
+    }
+    rq->query = uri.query;
+    for (size_t i = 0; i < COUNT_OF(routes); i++) {
+        if (!path_matches(routes[i].path, path, &rq->name))
+            continue;
+        if ((routes[i].methods & method) != 0)
+            return &routes[i];
+        response_reset(rs);
+        rs->status = 405;
+        return NULL;
+    }
+    response_text(rs, 404, "404 page not found", true);
+    return NULL;
+}
+
+// --- tenants (loki-http.md 2) -----------------------------------------------------------------------
+
+static bool tenant_char(uint8_t c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c != 0 && strchr("!-_.*'()", c) != NULL);
+}
+
+static bool check_tenant(struct slice tenant, struct err *err)
+{
+    for (size_t i = 0; i < tenant.len; i++)
+        if (!tenant_char(tenant.ptr[i]))
+            return err_set(err, ERR_INPUT, "tenant ID '%.*s' contains unsupported character '%c'",
+                           SLICE_FMT(tenant), tenant.ptr[i]);
+    if (tenant.len > TENANT_BYTES_MAX)
+        return err_set(err, ERR_INPUT, "tenant ID is too long: max %d characters", (int)TENANT_BYTES_MAX);
+    if (slice_eq(tenant, SLICE(".")) || slice_eq(tenant, SLICE("..")))
+        return err_set(err, ERR_INPUT, "tenant ID is '.' or '..'");
+    return true;
+}
+
+// `a|a` is one tenant; what follows a colon is not part of the name.
+static bool read_tenant(const struct app *app, struct slice header, struct slice *out, struct err *err)
+{
+    struct slice tenant = {0};
+    if (header.len == 0) {
+        *out = SLICE("fake");
+        return !app->config->require_tenant || err_set(err, ERR_UNAUTHORIZED, "no org id");
+    }
+    for (struct slice rest = header; rest.ptr != NULL;) {
+        size_t bar = slice_find(rest, SLICE("|"));
+        struct slice one = bar == SIZE_MAX ? rest : slice_of(rest.ptr, bar);
+        rest = bar == SIZE_MAX ? (struct slice){0} : slice_from(rest, bar + 1);
+        size_t colon = slice_find(one, SLICE(":"));
+        if (colon != SIZE_MAX)
+            one.len = colon;
+        if (!check_tenant(one, err))
+            return false;
+        if (tenant.ptr != NULL && !slice_eq(tenant, one))
+            return err_set(err, ERR_INPUT, "multiple org IDs present");
+        tenant = one;
+    }
+    *out = tenant;
+    return tenant.len > 0 || err_set(err, ERR_UNAUTHORIZED, "no org id");
+}
+
+void route_run(const struct route *route, const struct app *app, struct request *rq,
+               struct response *rs)
+{
+    struct err err;
+    response_reset(rs);
+    rs->query = !route->newline;
+    if (route->needs_tenant && !read_tenant(app, rq->tenant_header, &rq->tenant, &err)) {
+        response_error(rs, &err, route->newline || err.code == ERR_UNAUTHORIZED);
+        return;
+    }
+    route->run(app, rq, rs);
+}

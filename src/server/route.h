@@ -1,0 +1,41 @@
+/*
+ * route.h -- from method and path to a handler: loki-http.md 1.1; no socket, no HTTP library.
+ */
+#pragma once
+
+#include "server/request.h"
+
+// Where a handler runs: pushes wait for the disk, queries compute; neither may delay the other.
+enum route_pool { ROUTE_PUSH, ROUTE_QUERY };
+
+struct route {
+    const char *path;  // `{name}` stands for one segment
+    unsigned methods;  // of enum method
+    enum route_pool pool;
+    bool needs_tenant;
+    bool newline; // error texts end with one (push side)
+    void (*run)(const struct app *app, const struct request *rq, struct response *rs);
+};
+
+// Finds the route of a raw request target. NULL when the answer is ready in `rs`: 301, 404, 405, 400.
+// Fills rq->name and rq->query; they and a Location live in `a`.
+const struct route *route_find(struct slice target, enum method method, struct arena *a,
+                               struct request *rq, struct response *rs);
+// Checks the tenant and runs the handler.
+void route_run(const struct route *route, const struct app *app, struct request *rq,
+               struct response *rs);
+
+// --- handlers ---------------------------------------------------------------------------------------
+
+void api_push(const struct app *app, const struct request *rq, struct response *rs);
+void api_push_legacy(const struct app *app, const struct request *rq, struct response *rs);
+void api_flush(const struct app *app, const struct request *rq, struct response *rs);
+void api_query_range(const struct app *app, const struct request *rq, struct response *rs);
+void api_query(const struct app *app, const struct request *rq, struct response *rs);
+void api_labels(const struct app *app, const struct request *rq, struct response *rs);
+void api_label_values(const struct app *app, const struct request *rq, struct response *rs);
+void api_series(const struct app *app, const struct request *rq, struct response *rs);
+void api_ready(const struct app *app, const struct request *rq, struct response *rs);
+void api_metrics(const struct app *app, const struct request *rq, struct response *rs);
+void api_config(const struct app *app, const struct request *rq, struct response *rs);
+void api_buildinfo(const struct app *app, const struct request *rq, struct response *rs);

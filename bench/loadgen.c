@@ -1,0 +1,306 @@
+/*
+ * loadgen.c -- pushes realistic log lines over N connections and tells how long each push took.
+ *
+ *     loadgen HOST:PORT [--bytes N] [--connections N] [--seed N] [--push-bytes N]
+ *
+ * Lines are nginx access logs, JSON application logs and logfmt, one third each, made from a seed: the same
+ * seed makes the same lines. Pushes are protobuf in snappy, as promtail sends them. Prints one JSON object.
+ */
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/codec.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <snappy-c.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { STREAMS_PER_KIND = 8, CONNECTIONS_MAX = 64, PUSHES_MAX = 1 << 20 };
+
+struct options {
+    char host[128], port[16];
+    uint64_t bytes;
+    unsigned connections;
+    uint64_t seed;
+    uint64_t push_bytes;
+};
+
+static struct options options = {.bytes = 1000 * 1000 * 1000, .connections = 4, .seed = 1, .push_bytes = 1000 * 1000};
+static _Atomic uint64_t bytes_taken, lines_sent, body_bytes, failures;
+static int64_t *latencies;
+static _Atomic uint32_t latencies_count;
+static int64_t base_ns;
+
+// --- lines ------------------------------------------------------------------------------------------
+
+// xorshift64* (Vigna, 2014)
+static uint64_t next(uint64_t *s)
+{
+    *s ^= *s >> 12;
+    *s ^= *s << 25;
+    *s ^= *s >> 27;
+    return *s * UINT64_C(0x2545F4914F6CDD1D);
+}
+
+static const char *pick(uint64_t *s, const char *const *words, size_t count)
+{
+    return words[next(s) % count];
+}
+#define PICK(s, words) pick(s, words, sizeof(words) / sizeof((words)[0]))
+
+static const char *const paths[] = {"/",           "/index.html",      "/api/v1/orders", "/api/v1/cart",
+                                    "/login",      "/static/app.js",   "/static/app.css", "/images/logo.png",
+                                    "/api/v1/users", "/wp-login.php", "/.env",          "/search"};
+static const char *const agents[] = {
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36",
+    "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1",
+    "curl/8.5.0", "kube-probe/1.29"};
+static const char *const messages[] = {"request completed", "payment declined", "cache miss", "user logged in",
+                                       "retrying upstream call", "order created", "slow query detected"};
+static const char *const levels[] = {"info", "info", "info", "info", "debug", "debug", "warn", "error"};
+static const char *const callers[] = {"engine.go:234", "distributor.go:118", "flush.go:77", "http.go:194"};
+
+static int line_nginx(uint64_t *s, char *to, size_t room)
+{
+    uint64_t r = next(s);
+    static const int statuses[] = {200, 200, 200, 200, 200, 304, 404, 500};
+    return snprintf(to, room,
+                    "%u.%u.%u.%u - - [24/Nov/2026:10:%02u:%02u +0000] \"%s %s?id=%" PRIu64
+                    " HTTP/1.1\" %d %u \"https://shop.example.com%s\" \"%s\" rt=0.%03u",
+                    (unsigned)(r >> 8) % 223 + 1, (unsigned)(r >> 16) & 255, (unsigned)(r >> 24) & 255,
+                    (unsigned)(r >> 32) & 255, (unsigned)(r >> 40) % 60, (unsigned)(r >> 46) % 60,
+                    (r & 7) == 0 ? "POST" : "GET", PICK(s, paths), next(s) % 100000,
+                    statuses[next(s) % 8], (unsigned)(next(s) % 50000), PICK(s, paths), PICK(s, agents),
+                    (unsigned)(next(s) % 1000));
+}
+
+static int line_json(uint64_t *s, char *to, size_t room)
+{
+    uint64_t trace = next(s);
+    return snprintf(to, room,
+                    "{\"time\":\"2026-11-24T10:%02u:%02u.%03uZ\",\"level\":\"%s\",\"msg\":\"%s\",\"trace_id\":\"%016" PRIx64
+                    "\",\"user\":%u,\"duration_ms\":%u.%u,\"path\":\"%s\",\"pod\":\"cart-%u\"}",
+                    (unsigned)(trace >> 8) % 60, (unsigned)(trace >> 16) % 60, (unsigned)(trace >> 24) % 1000,
+                    PICK(s, levels), PICK(s, messages), trace, (unsigned)(next(s) % 100000),
+                    (unsigned)(next(s) % 2000), (unsigned)(next(s) % 10), PICK(s, paths),
+                    (unsigned)(next(s) % 20));
+}
+
+static int line_logfmt(uint64_t *s, char *to, size_t room)
+{
+    uint64_t r = next(s);
+    return snprintf(to, room,
+                    "level=%s ts=2026-11-24T10:%02u:%02u.%06uZ caller=%s component=querier org_id=fake "
+                    "msg=\"%s\" latency=%u.%ums bytes=%u query_hash=%u",
+                    PICK(s, levels), (unsigned)(r >> 8) % 60, (unsigned)(r >> 16) % 60,
+                    (unsigned)(r >> 24) % 1000000, PICK(s, callers), PICK(s, messages),
+                    (unsigned)(next(s) % 500), (unsigned)(next(s) % 100), (unsigned)(next(s) % 1000000),
+                    (unsigned)next(s));
+}
+
+// --- pushes -----------------------------------------------------------------------------------------
+
+static void put_field(struct buf *b, unsigned number, struct slice bytes)
+{
+    put_varint(b, number << 3 | 2);
+    put_prefixed(b, bytes);
+}
+
+static void put_entry(struct buf *b, int64_t time_ns, struct slice line)
+{
+    uint8_t bytes[32];
+    struct buf stamp = {.ptr = bytes, .room = sizeof bytes};
+    put_u8(&stamp, 1 << 3);
+    put_varint(&stamp, (uint64_t)(time_ns / NS_PER_S));
+    put_u8(&stamp, 2 << 3);
+    put_varint(&stamp, (uint64_t)(time_ns % NS_PER_S));
+    size_t line_room = line.len < 128 ? 1 : line.len < 16384 ? 2 : 3;
+    put_varint(b, 2 << 3 | 2);
+    put_varint(b, 2 + stamp.len + 1 + line_room + line.len);
+    put_field(b, 1, buf_slice(&stamp));
+    put_field(b, 2, line);
+}
+
+// One push of a thread: a few streams of one kind. Returns the bytes of its lines.
+static uint64_t make_push(uint64_t *s, unsigned thread, uint64_t turn, struct buf *out, struct buf *stream)
+{
+    static int (*const makers[])(uint64_t *, char *, size_t) = {line_nginx, line_json, line_logfmt};
+    static const char *const jobs[] = {"nginx", "app", "query"};
+    unsigned kind = (unsigned)((turn + thread) % 3);
+    uint64_t bytes = 0;
+    buf_reset(out);
+    for (unsigned i = 0; i < STREAMS_PER_KIND; i++) {
+        char labels[128], line[1024];
+        int len = snprintf(labels, sizeof labels, "{env=\"prod\", host=\"host-%u\", job=\"%s\"}",
+                           thread * STREAMS_PER_KIND + i, jobs[kind]);
+        buf_reset(stream);
+        put_field(stream, 1, slice_of(labels, (size_t)len));
+        int64_t time_ns = base_ns + (int64_t)turn * 10 * NS_PER_MS;
+        for (uint64_t mine = 0; mine < options.push_bytes / STREAMS_PER_KIND; time_ns += 1000) {
+            len = makers[kind](s, line, sizeof line);
+            put_entry(stream, time_ns, slice_of(line, (size_t)len));
+            mine += (uint64_t)len;
+            bytes += (uint64_t)len;
+            atomic_fetch_add_explicit(&lines_sent, 1, memory_order_relaxed);
+        }
+        put_field(out, 1, buf_slice(stream));
+    }
+    return bytes;
+}
+
+// --- HTTP -------------------------------------------------------------------------------------------
+
+static int connect_to(void)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
+    if (getaddrinfo(options.host, options.port, &hints, &found) != 0)
+        return -1;
+    int fd = socket(found->ai_family, SOCK_STREAM, 0), on = 1;
+    if (fd >= 0 && connect(fd, found->ai_addr, found->ai_addrlen) != 0) {
+        (void)close(fd);
+        fd = -1;
+    }
+    freeaddrinfo(found);
+    if (fd >= 0)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    return fd;
+}
+
+static bool send_all(int fd, const void *bytes, size_t len)
+{
+    for (const char *p = bytes; len > 0;) {
+        ssize_t n = send(fd, p, len, MSG_NOSIGNAL);
+        if (n <= 0)
+            return false;
+        p += n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
+// The status of one push, or -1. Answers without a body only.
+static int push(int fd, const char *body, size_t len)
+{
+    char head[256], answer[2048];
+    int head_len = snprintf(head, sizeof head,
+                            "POST /loki/api/v1/push HTTP/1.1\r\nHost: mstore\r\nContent-Type: "
+                            "application/x-protobuf\r\nContent-Length: %zu\r\n\r\n", len);
+    if (!send_all(fd, head, (size_t)head_len) || !send_all(fd, body, len))
+        return -1;
+    size_t got = 0;
+    while (got + 1 < sizeof answer) {
+        ssize_t n = recv(fd, answer + got, sizeof answer - 1 - got, 0);
+        if (n <= 0)
+            return -1;
+        got += (size_t)n;
+        answer[got] = '\0';
+        if (strstr(answer, "\r\n\r\n") != NULL)
+            return atoi(answer + 9);
+    }
+    return -1;
+}
+
+static void *pusher(void *arg)
+{
+    unsigned thread = (unsigned)(uintptr_t)arg;
+    uint64_t seed = options.seed * 1000003 + thread + 1;
+    struct buf plain, stream;
+    buf_init(&plain, 0);
+    buf_init(&stream, 0);
+    int fd = connect_to();
+    char *packed = malloc(snappy_max_compressed_length(4 * options.push_bytes));
+    assert(packed != NULL);
+    for (uint64_t turn = 0; fd >= 0 && atomic_load(&bytes_taken) < options.bytes; turn++) {
+        uint64_t bytes = make_push(&seed, thread, turn, &plain, &stream);
+        size_t len = snappy_max_compressed_length(plain.len);
+        (void)snappy_compress((const char *)plain.ptr, plain.len, packed, &len);
+        int64_t begun_ns = clock_mono_ns();
+        int status = push(fd, packed, len);
+        if (status != 204) {
+            fprintf(stderr, "loadgen: push answered %d\n", status);
+            atomic_fetch_add(&failures, 1);
+            break;
+        }
+        uint32_t at = atomic_fetch_add(&latencies_count, 1);
+        if (at < PUSHES_MAX)
+            latencies[at] = clock_mono_ns() - begun_ns;
+        atomic_fetch_add(&bytes_taken, bytes);
+        atomic_fetch_add(&body_bytes, len);
+    }
+    if (fd < 0)
+        atomic_fetch_add(&failures, 1);
+    else
+        (void)close(fd);
+    free(packed);
+    buf_done(&plain);
+    buf_done(&stream);
+    return NULL;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static int usage(void)
+{
+    fputs("usage: loadgen HOST:PORT [--bytes N] [--connections N] [--seed N] [--push-bytes N]\n", stderr);
+    return 2;
+}
+
+static bool read_options(int argc, char **argv)
+{
+    const char *colon = argc > 1 ? strrchr(argv[1], ':') : NULL;
+    if (colon == NULL || (size_t)(colon - argv[1]) >= sizeof options.host)
+        return false;
+    memcpy(options.host, argv[1], (size_t)(colon - argv[1]));
+    (void)snprintf(options.port, sizeof options.port, "%s", colon + 1);
+    for (int i = 2; i + 1 < argc; i += 2) {
+        uint64_t value = strtoull(argv[i + 1], NULL, 10);
+        if (strcmp(argv[i], "--bytes") == 0)
+            options.bytes = value;
+        else if (strcmp(argv[i], "--connections") == 0 && value > 0 && value <= CONNECTIONS_MAX)
+            options.connections = (unsigned)value;
+        else if (strcmp(argv[i], "--seed") == 0)
+            options.seed = value;
+        else if (strcmp(argv[i], "--push-bytes") == 0 && value > 0)
+            options.push_bytes = value;
+        else
+            return false;
+    }
+    return argc % 2 == 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (!read_options(argc, argv))
+        return usage();
+    latencies = calloc(PUSHES_MAX, sizeof *latencies);
+    assert(latencies != NULL);
+    base_ns = clock_wall_ns() - NS_PER_HOUR;
+    pthread_t threads[CONNECTIONS_MAX];
+    int64_t begun_ns = clock_mono_ns();
+    for (unsigned i = 0; i < options.connections; i++)
+        assert(pthread_create(&threads[i], NULL, pusher, (void *)(uintptr_t)i) == 0);
+    for (unsigned i = 0; i < options.connections; i++)
+        (void)pthread_join(threads[i], NULL);
+    double seconds = (double)(clock_mono_ns() - begun_ns) / 1e9;
+    uint32_t count = latencies_count < PUSHES_MAX ? latencies_count : PUSHES_MAX;
+    qsort(latencies, count, sizeof *latencies, by_value);
+    printf("{\"seconds\":%.3f,\"line_bytes\":%" PRIu64 ",\"lines\":%" PRIu64 ",\"body_bytes\":%" PRIu64
+           ",\"pushes\":%u,\"failures\":%" PRIu64 ",\"median_ms\":%.2f,\"p99_ms\":%.2f}\n",
+           seconds, (uint64_t)bytes_taken, (uint64_t)lines_sent, (uint64_t)body_bytes, count,
+           (uint64_t)failures, count > 0 ? (double)latencies[count / 2] / 1e6 : 0,
+           count > 0 ? (double)latencies[count - 1 - count / 100] / 1e6 : 0);
+    return failures > 0;
+}

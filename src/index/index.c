@@ -45,27 +45,31 @@ uint32_t index_day(int64_t time_ns)
     return (uint32_t)(day + INDEX_DAY_BIAS);
 }
 
-bool index_open(const char *dir, bool scratch, struct index **index_out, struct err *err)
+// Writes the version into a new index, or checks it.
+static bool check_version(struct kv *kv, bool write, struct err *err)
+{
+    struct kv_txn txn;
+    if (!kv_begin(kv, write, &txn, err))
+        return false;
+    uint64_t version = meta_get(&txn, META_VERSION, 0);
+    bool fresh = write && version == 0;
+    if (fresh)
+        meta_put(&txn, META_VERSION, INDEX_VERSION);
+    if (!kv_commit(&txn, err))
+        return false;
+    return fresh || version == INDEX_VERSION ||
+           err_set(err, ERR_CORRUPT, "index: version %llu, this program reads %d",
+                   (unsigned long long)version, INDEX_VERSION);
+}
+
+bool index_open(const char *dir, enum kv_mode mode, struct index **index_out, struct err *err)
 {
     struct kv *kv;
-    if (!kv_open(dir, scratch, &kv, err))
+    if (!kv_open(dir, mode, &kv, err))
         return false;
-    struct kv_txn txn;
-    if (!kv_begin(kv, true, &txn, err)) {
+    if (!check_version(kv, mode != KV_READ, err)) {
         kv_close(kv);
-        return false;
-    }
-    uint64_t version = meta_get(&txn, META_VERSION, 0);
-    if (version == 0)
-        meta_put(&txn, META_VERSION, INDEX_VERSION);
-    if (!kv_commit(&txn, err)) {
-        kv_close(kv);
-        return false;
-    }
-    if (version != 0 && version != INDEX_VERSION) {
-        kv_close(kv);
-        return err_set(err, ERR_CORRUPT, "%s: index version %llu, this program reads %d", dir,
-                       (unsigned long long)version, INDEX_VERSION);
+        return err_wrap(err, "%s", dir);
     }
     struct index *index = calloc(1, sizeof *index);
     assert(index != NULL);
@@ -225,14 +229,19 @@ static void put_long_pair(struct kv_txn *txn, uint32_t ns, const struct label *l
     buf_done(&row);
 }
 
+static void key_fingerprint(struct key *k, uint32_t ns, struct hash128 fingerprint)
+{
+    key_start(k);
+    key_u32(k, ns);
+    key_u64(k, fingerprint.hi);
+    key_u64(k, fingerprint.lo);
+}
+
 static uint64_t stream_id_of(struct kv_txn *txn, uint32_t ns, const struct index_stream *s,
                              uint64_t *next_id)
 {
     struct key k;
-    key_start(&k);
-    key_u32(&k, ns);
-    key_u64(&k, s->fingerprint.hi);
-    key_u64(&k, s->fingerprint.lo);
+    key_fingerprint(&k, ns, s->fingerprint);
     struct slice v;
     if (kv_get(txn, KV_STREAM_IDS, key_slice(&k), &v) && v.len == 8)
         return be_u64(v.ptr);
@@ -447,6 +456,10 @@ bool index_tenants(struct index_read *read, struct arena *a, struct slice **tena
 
 bool index_namespace(struct index_read *read, struct slice tenant, uint32_t *ns_out, struct err *err)
 {
+    if (tenant.len == 0) { // no key of LMDB's
+        *err = (struct err){0};
+        return false;
+    }
     struct slice v;
     if (!kv_get(&read->txn, KV_TENANTS, tenant, &v)) {
         if (kv_ok(&read->txn, err))
@@ -477,4 +490,22 @@ bool index_labels(struct index_read *read, uint32_t ns, uint64_t stream_id, stru
         return false;
     return err_set(err, ERR_CORRUPT, "index: stream %llu of namespace %u has no labels",
                    (unsigned long long)stream_id, ns);
+}
+
+bool index_find_stream(struct index_read *read, uint32_t ns, struct hash128 fingerprint,
+                       uint64_t *stream_id_out, struct err *err)
+{
+    struct key k;
+    struct slice v;
+    *err = (struct err){0};
+    key_fingerprint(&k, ns, fingerprint);
+    if (!kv_get(&read->txn, KV_STREAM_IDS, key_slice(&k), &v)) {
+        bool absent = kv_ok(&read->txn, err);
+        (void)absent; // an error is set, or none
+        return false;
+    }
+    if (v.len != 8)
+        return err_set(err, ERR_CORRUPT, "index: stream id of %zu bytes", v.len);
+    *stream_id_out = be_u64(v.ptr);
+    return true;
 }

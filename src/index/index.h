@@ -19,9 +19,9 @@
 
 struct index;
 
-// `scratch`: in a throw-away directory, never synced.
 // ERR_CORRUPT: the files are no index of this version; the caller may remove and rebuild them.
-MUST_CHECK bool index_open(const char *dir, bool scratch, struct index **index_out, struct err *err);
+MUST_CHECK bool index_open(const char *dir, enum kv_mode mode, struct index **index_out,
+                           struct err *err);
 void index_close(struct index *index); // NULL is fine
 
 // --- writing ----------------------------------------------------------------------------------------
@@ -98,6 +98,9 @@ struct stream_ids {
 MUST_CHECK bool index_select(struct index_read *read, uint32_t ns,
                              const struct label_matcher *matchers, size_t count, struct arena *a,
                              struct stream_ids *out, struct err *err);
+// The id of a stream; false without an error (code ERR_NONE) when it is not known.
+bool index_find_stream(struct index_read *read, uint32_t ns, struct hash128 fingerprint,
+                       uint64_t *stream_id_out, struct err *err);
 // Encoded labels, borrowed from the transaction.
 MUST_CHECK bool index_labels(struct index_read *read, uint32_t ns, uint64_t stream_id,
                              struct slice *labels_out, struct err *err);

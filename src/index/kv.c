@@ -57,17 +57,19 @@ static bool kv_fail(int rc, const char *what, struct err *err)
     return err_set(err, ERR_IO, "index: %s: %s", what, mdb_strerror(rc));
 }
 
-static bool open_tables(struct kv *kv, struct err *err)
+static bool open_tables(struct kv *kv, bool write, struct err *err)
 {
     MDB_txn *txn;
-    int rc = mdb_txn_begin(kv->env, NULL, 0, &txn);
+    int rc = mdb_txn_begin(kv->env, NULL, write ? 0 : MDB_RDONLY, &txn);
     if (rc != 0)
         return kv_fail(rc, "begin", err);
     for (int t = 0; t < KV_TABLES_COUNT && rc == 0; t++)
-        rc = mdb_dbi_open(txn, tables[t].name, MDB_CREATE | tables[t].flags, &kv->dbis[t]);
+        rc = mdb_dbi_open(txn, tables[t].name, (write ? MDB_CREATE : 0U) | tables[t].flags,
+                          &kv->dbis[t]);
     if (rc != 0) {
         mdb_txn_abort(txn);
-        return kv_fail(rc, "open tables", err);
+        return rc == MDB_NOTFOUND ? err_set(err, ERR_CORRUPT, "index: a table is missing")
+                                  : kv_fail(rc, "open tables", err);
     }
     rc = mdb_txn_commit(txn);
     return rc == 0 || kv_fail(rc, "create tables", err);
@@ -93,13 +95,14 @@ static int open_env(const char *path, unsigned flags, size_t map_bytes, MDB_env 
     return rc;
 }
 
-bool kv_open(const char *path, bool scratch, struct kv **kv_out, struct err *err)
+bool kv_open(const char *path, enum kv_mode mode, struct kv **kv_out, struct err *err)
 {
-    if (!fs_mkdir(path, err))
+    if (mode != KV_READ && !fs_mkdir(path, err))
         return false;
     struct kv *kv = calloc(1, sizeof *kv);
     assert(kv != NULL);
-    unsigned flags = MDB_NOTLS | MDB_NORDAHEAD | (scratch ? MDB_NOSYNC | MDB_NOLOCK : 0);
+    unsigned flags = MDB_NOTLS | MDB_NORDAHEAD | (mode == KV_SCRATCH ? MDB_NOSYNC | MDB_NOLOCK : 0U) |
+                     (mode == KV_READ ? MDB_RDONLY : 0U);
     // Where address space is rationed (ulimit -v, sanitizers) a smaller map does.
     int rc = ENOMEM;
     for (uint64_t bytes = INDEX_MAP_BYTES; rc == ENOMEM && bytes >= INDEX_MAP_BYTES_MIN; bytes /= 2)
@@ -111,7 +114,7 @@ bool kv_open(const char *path, bool scratch, struct kv **kv_out, struct err *err
     }
     int dead;
     (void)mdb_reader_check(kv->env, &dead); // slots of processes that died; a failure costs nothing
-    if (!open_tables(kv, err)) {
+    if (!open_tables(kv, mode != KV_READ, err)) {
         kv_close(kv);
         return err_wrap(err, "%s", path);
     }

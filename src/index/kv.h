@@ -31,8 +31,13 @@ enum kv_table {
 
 struct kv;
 
-// Creates or opens the environment in directory `path`. `scratch`: a throw-away one, never synced.
-MUST_CHECK bool kv_open(const char *path, bool scratch, struct kv **kv_out, struct err *err);
+enum kv_mode {
+    KV_WRITE,   // created if need be; the only writer
+    KV_SCRATCH, // likewise, a throw-away one, never synced
+    KV_READ,    // must exist; beside a writer in another process
+};
+// Opens the environment in directory `path`.
+MUST_CHECK bool kv_open(const char *path, enum kv_mode mode, struct kv **kv_out, struct err *err);
 void kv_close(struct kv *kv); // no transaction may be open; NULL is fine
 
 struct kv_txn {

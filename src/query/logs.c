@@ -11,6 +11,7 @@
 #include "query/logs.h"
 
 #include "base/limits.h"
+#include "query/merge.h"
 #include "query/scan.h"
 
 #include <stdlib.h>
@@ -364,6 +365,77 @@ bool logs_run(const struct ast_logs *logs, const struct pipeline *pipeline,
         result.warnings = scan.warnings;
         result.warnings_count = (uint32_t)scan.warnings_count;
     }
+    *result_out = result;
+    return true;
+}
+
+// --- all entries ------------------------------------------------------------------------------------
+
+struct visiting {
+    struct scan *scan;
+    const struct pipeline *pipeline;
+    struct slice stream;
+    struct arena scratch;
+    bool (*visit)(void *ctx, const struct query_entry *entry, struct err *err);
+    void *ctx;
+    struct err *err;
+    bool failed;
+};
+
+static void visiting_done(struct visiting *v)
+{
+    arena_done(&v->scratch);
+}
+
+static bool visit_hit(void *ctx, const struct scan_hit *hit)
+{
+    struct visiting *v = ctx;
+    const struct line *l = &hit->line;
+    struct query_entry entry = {.labels = v->stream,
+                                .time_ns = l->time_ns,
+                                .line = l->text,
+                                .metadata = line_metadata(l, &v->scratch),
+                                .parsed = line_parsed(l, &v->scratch)};
+    v->failed = !arena_ok(&v->scratch, "entry", v->err) || !v->visit(v->ctx, &entry, v->err);
+    arena_reset(&v->scratch);
+    return !v->failed;
+}
+
+static bool visit_piece(void *ctx, const struct run_entries *e, uint32_t first, uint32_t end,
+                        struct err *err)
+{
+    struct visiting *v = ctx;
+    v->err = err;
+    (void)scan_run(v->scan, v->pipeline, v->stream, e, first, end, true, &v->scratch, visit_hit, v);
+    return !v->failed;
+}
+
+bool logs_visit(const struct ast_logs *logs, const struct pipeline *pipeline,
+                const struct query_range *range, const struct query_context *context,
+                bool (*visit)(void *ctx, const struct query_entry *entry, struct err *err), void *ctx,
+                struct query_result *result_out, struct err *err)
+{
+    struct query_result result = {.type = RESULT_STREAMS};
+    AUTO(end_scan) struct scan scan = {0};
+    struct view_selection sel;
+    if (!scan_begin(&scan, context, &result.stats, err) ||
+        !scan_select(&scan, logs, range->from_ns, range->to_ns, &sel, err))
+        return false;
+    view_settle(scan.view);
+    AUTO(visiting_done) struct visiting v = {
+        .scan = &scan, .pipeline = pipeline, .visit = visit, .ctx = ctx};
+    arena_init(&v.scratch, QUERY_ARENA_BYTES_MAX);
+    const struct merge_visitor visitor = {visit_piece, &v};
+    for (uint32_t i = 0, end; i < sel.runs_count; i = end) {
+        for (end = i + 1; end < sel.runs_count && sel.runs[end].stream == sel.runs[i].stream; end++)
+            continue;
+        v.stream = sel.streams[sel.runs[i].stream].labels;
+        if (!merge_stream(&scan, &sel.runs[i], end - i, VIEW_TIMES | VIEW_LINES | VIEW_METADATA,
+                          range->from_ns, range->to_ns, &visitor, err))
+            return false;
+    }
+    result.warnings = scan.warnings;
+    result.warnings_count = (uint32_t)scan.warnings_count;
     *result_out = result;
     return true;
 }

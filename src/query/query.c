@@ -87,6 +87,16 @@ bool query_run(const struct query *query, const struct query_range *range,
     return true;
 }
 
+bool query_visit(const struct query *query, const struct query_range *range,
+                 const struct query_context *context,
+                 bool (*visit)(void *ctx, const struct query_entry *entry, struct err *err), void *ctx,
+                 struct query_result *result_out, struct err *err)
+{
+    if (query->ast->kind != AST_LOGS)
+        return err_set(err, ERR_INPUT, "only log queries select entries");
+    return logs_visit(&query->ast->logs, query->pipeline, range, context, visit, ctx, result_out, err);
+}
+
 // --- series -----------------------------------------------------------------------------------------
 
 static int by_bytes(const void *a, const void *b)

@@ -125,6 +125,21 @@ MUST_CHECK bool query_run(const struct query *query, const struct query_range *r
                           const struct query_context *context, struct query_result *result_out,
                           struct err *err);
 
+// Visits every entry that a log query keeps, in [range.from_ns, range.to_ns): stream by stream in the order
+// of their labels, each in time order, without a limit and without holding the result. What the line
+// points at lives during the call. ERR_INPUT for a metric query.
+struct query_entry {
+    struct slice labels; // encoded, of the stream
+    int64_t time_ns;
+    struct slice line;
+    struct slice metadata; // encoded, under visible names
+    struct slice parsed;   // encoded
+};
+MUST_CHECK bool query_visit(const struct query *query, const struct query_range *range,
+                            const struct query_context *context,
+                            bool (*visit)(void *ctx, const struct query_entry *entry, struct err *err),
+                            void *ctx, struct query_result *result_out, struct err *err);
+
 // --- series ------------------------------------------------------------------------------------------
 
 // Label sets (encoded, unique) of the streams that match any of the selectors and have entries in

@@ -2,8 +2,8 @@
 #include "server/route.h"
 
 #include "base/clock.h"
+#include "base/jsonout.h"
 #include "base/labels.h"
-#include "server/encode.h"
 #include "server/params.h"
 
 static bool read_range(const struct params *p, struct params_range *out, struct err *err)
@@ -47,7 +47,7 @@ static bool list_labels(const struct app *app, const struct request *rq, struct 
     rs->content_type = CONTENT_JSON;
     buf_put_cstr(&rs->body, "{\"status\":\"success\"");
     if (count > 0) // absent where there is nothing
-        encode_list(&rs->body, items, count, encode_string);
+        encode_list(&rs->body, items, count, jsonout_string);
     buf_put_cstr(&rs->body, "}\n");
     return true;
 }
@@ -137,7 +137,7 @@ static bool answer_series(const struct app *app, const struct request *rq, struc
         return false;
     rs->content_type = CONTENT_JSON;
     buf_put_cstr(&rs->body, "{\"status\":\"success\"");
-    encode_list(&rs->body, sets, count, encode_labels);
+    encode_list(&rs->body, sets, count, jsonout_labels);
     buf_put_cstr(&rs->body, "}\n");
     return true;
 }

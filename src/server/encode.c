@@ -2,138 +2,28 @@
 #include "server/encode.h"
 
 #include "base/clock.h"
-#include "base/labels.h"
-#include "base/utf8.h"
+#include "base/jsonout.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-// Bytes that a JSON string holds as they are: ASCII but controls, `"` and `\`.
-static bool is_plain(uint8_t c)
-{
-    return c >= 0x20 && c < 0x7F && c != '"' && c != '\\';
-}
-
-static void encode_char(struct buf *b, struct slice *rest)
-{
-    uint8_t c = rest->ptr[0];
-    size_t len = 1;
-    if (c >= 0x80) {
-        uint32_t rune;
-        bool valid;
-        len = utf8_decode(*rest, &rune, &valid);
-        if (valid)
-            buf_put(b, rest->ptr, len);
-        else
-            buf_put_cstr(b, "\xEF\xBF\xBD");
-    } else if (c == '"' || c == '\\') {
-        buf_put_byte(b, '\\');
-        buf_put_byte(b, c);
-    } else if (c == '\n' || c == '\r' || c == '\t') {
-        buf_put_cstr(b, c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t");
-    } else {
-        buf_printf(b, "\\u%04x", c);
-    }
-    *rest = slice_from(*rest, len);
-}
-
-void encode_string(struct buf *b, struct slice text)
-{
-    buf_put_byte(b, '"');
-    while (text.len > 0) {
-        size_t plain = 0;
-        while (plain < text.len && is_plain(text.ptr[plain]))
-            plain++;
-        buf_put(b, text.ptr, plain);
-        text = slice_from(text, plain);
-        if (text.len > 0)
-            encode_char(b, &text);
-    }
-    buf_put_byte(b, '"');
-}
-
-void encode_labels(struct buf *b, struct slice labels)
-{
-    struct label l;
-    bool first = true;
-    buf_put_byte(b, '{');
-    for (struct labels_walk w = labels_walk(labels); labels_next(&w, &l); first = false) {
-        if (!first)
-            buf_put_byte(b, ',');
-        encode_string(b, l.name);
-        buf_put_byte(b, ':');
-        encode_string(b, l.value);
-    }
-    buf_put_byte(b, '}');
-}
-
-// Digits and a decimal exponent as `%e` prints them, written out.
-static void print_plain(struct buf *b, const char *scientific)
-{
-    char digits[32];
-    size_t count = 0;
-    const char *p = scientific;
-    if (*p == '-') {
-        buf_put_byte(b, '-');
-        p++;
-    }
-    for (; *p != 'e'; p++)
-        if (*p != '.')
-            digits[count++] = *p;
-    while (count > 1 && digits[count - 1] == '0')
-        count--;
-    int point = atoi(p + 1) + 1; // digits before the point
-    if (point <= 0) {
-        buf_put_cstr(b, "0.");
-        for (int i = point; i < 0; i++)
-            buf_put_byte(b, '0');
-        buf_put(b, digits, count);
-        return;
-    }
-    for (int i = 0; i < point || i < (int)count; i++) {
-        if (i == point)
-            buf_put_byte(b, '.');
-        buf_put_byte(b, i < (int)count ? (uint8_t)digits[i] : '0');
-    }
-}
-
-void encode_number(struct buf *b, double value)
-{
-    if (isnan(value) || isinf(value)) {
-        buf_put_cstr(b, isnan(value) ? "NaN" : value > 0 ? "+Inf" : "-Inf");
-        return;
-    }
-    if (value == floor(value) && fabs(value) < 1e15) {
-        buf_printf(b, "%" PRId64, (int64_t)value);
-        return;
-    }
-    char text[40];
-    for (int precision = 0; precision <= 17; precision++) {
-        (void)snprintf(text, sizeof text, "%.*e", precision, value);
-        if (strtod(text, NULL) == value)
-            break;
-    }
-    print_plain(b, text);
-}
 
 // --- results ----------------------------------------------------------------------------------------
 
 static void encode_entry(struct buf *b, const struct result_entry *e, bool categorize)
 {
     buf_printf(b, "[\"%" PRId64 "\",", e->time_ns);
-    encode_string(b, e->line);
+    jsonout_string(b, e->line);
     if (categorize) {
         bool metadata = e->metadata.len > 1, parsed = e->parsed.len > 1;
         buf_put_cstr(b, ",{");
         if (metadata) {
             buf_put_cstr(b, "\"structuredMetadata\":");
-            encode_labels(b, e->metadata);
+            jsonout_labels(b, e->metadata);
         }
         if (parsed) {
             buf_put_cstr(b, metadata ? ",\"parsed\":" : "\"parsed\":");
-            encode_labels(b, e->parsed);
+            jsonout_labels(b, e->parsed);
         }
         buf_put_byte(b, '}');
     }
@@ -145,7 +35,7 @@ static void encode_streams(struct buf *b, const struct query_result *r, bool cat
     for (uint32_t i = 0; i < r->streams_count; i++) {
         const struct result_stream *s = &r->streams[i];
         buf_put_cstr(b, i > 0 ? ",{\"stream\":" : "{\"stream\":");
-        encode_labels(b, s->labels);
+        jsonout_labels(b, s->labels);
         buf_put_cstr(b, ",\"values\":[");
         for (uint32_t n = 0; n < s->entries_count; n++) {
             if (n > 0)
@@ -169,7 +59,7 @@ static void encode_sample(struct buf *b, const struct result_sample *s)
         buf_put(b, fraction, len);
     }
     buf_put_cstr(b, ",\"");
-    encode_number(b, s->value);
+    jsonout_number(b, s->value);
     buf_put_cstr(b, "\"]");
 }
 
@@ -178,7 +68,7 @@ static void encode_series(struct buf *b, const struct query_result *r)
     for (uint32_t i = 0; i < r->series_count; i++) {
         const struct result_series *s = &r->series[i];
         buf_put_cstr(b, i > 0 ? ",{\"metric\":" : "{\"metric\":");
-        encode_labels(b, s->labels);
+        jsonout_labels(b, s->labels);
         if (r->type == RESULT_VECTOR) {
             buf_put_cstr(b, ",\"value\":");
             encode_sample(b, &s->samples[0]);
@@ -235,7 +125,7 @@ static void encode_flags(struct buf *b, struct slice flags)
         size_t comma = slice_find(flags, SLICE(","));
         if (!first)
             buf_put_byte(b, ',');
-        encode_string(b, comma == SIZE_MAX ? flags : slice_of(flags.ptr, comma));
+        jsonout_string(b, comma == SIZE_MAX ? flags : slice_of(flags.ptr, comma));
         flags = comma == SIZE_MAX ? (struct slice){0} : slice_from(flags, comma + 1);
     }
     buf_put_cstr(b, "],");
@@ -271,7 +161,7 @@ void encode_result(struct buf *b, const struct query_result *r, const struct enc
         for (uint32_t i = 0; i < r->warnings_count; i++) {
             if (i > 0)
                 buf_put_byte(b, ',');
-            encode_string(b, slice_cstr(r->warnings[i]));
+            jsonout_string(b, slice_cstr(r->warnings[i]));
         }
         buf_put_byte(b, ']');
     }

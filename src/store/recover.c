@@ -429,7 +429,7 @@ static bool settle_wals(struct recovery *r, struct err *err)
 static bool open_index(struct store *st, struct err *err)
 {
     if (st->options.read_only)
-        return index_open(st->options.scratch_dir, true, &st->index, err);
+        return index_open(st->options.scratch_dir, KV_SCRATCH, &st->index, err);
     char dir[STORE_PATH_BYTES], path[STORE_PATH_BYTES + 16];
     (void)snprintf(dir, sizeof dir, "%s/index", st->dir);
     if (!fs_mkdir(dir, err))
@@ -442,7 +442,7 @@ static bool open_index(struct store *st, struct err *err)
                 return false;
         }
     }
-    return index_open(dir, false, &st->index, err) && fs_sync_dir(dir, err);
+    return index_open(dir, KV_WRITE, &st->index, err) && fs_sync_dir(dir, err);
 }
 
 static void report_lost(struct recovery *r, const struct found *f)

@@ -218,3 +218,21 @@ MUST_CHECK bool view_label_values(struct view *view, struct slice name,
 // Tenants that the store knows, sorted. For offline tools.
 MUST_CHECK bool store_tenants(struct store *store, struct arena *a, struct slice **tenants_out,
                               size_t *tenants_count_out, struct err *err);
+
+// --- verifying --------------------------------------------------------------------------------------
+
+struct store_verify_stats {
+    uint64_t wals, wal_records;
+    uint64_t segments, segment_bytes, blocks, entries;
+    uint64_t streams; // rows of the index compared, one per stream and segment
+    uint64_t problems;
+};
+
+// Reads everything in a data directory (options: dir, decode, decode_ctx) and compares: every checksum,
+// every record, every row of the index against the segments. Takes no lock and writes nothing; a server
+// may run. problem() is told each finding; progress() (may be NULL) each file before it is read.
+// False only when the directory could not be read at all.
+MUST_CHECK bool store_verify(const struct store_options *options,
+                             void (*problem)(void *ctx, const char *text),
+                             void (*progress)(void *ctx, const char *path), void *ctx,
+                             struct store_verify_stats *stats_out, struct err *err);

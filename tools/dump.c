@@ -1,0 +1,141 @@
+/* dump.c -- mstore-dump: opens stored files without a server. */
+#include "dump.h"
+
+#include "base/fs.h"
+#include "ingest/ingest.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <limits.h>
+#include <locale.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char HELP[] =
+    "mstore-dump -- opens what mstored stored, without a server. Reading takes no lock and writes nothing.\n"
+    "\n"
+    "usage: mstore-dump inspect [--json] FILE...        what a segment (.seg) or log (.wal) holds\n"
+    "       mstore-dump inspect [--json] DIR            all files of a data directory, in short\n"
+    "       mstore-dump cat [options] DIR|FILE          entries, as lines or NDJSON\n"
+    "       mstore-dump verify [--quiet] DIR            every checksum, and the index against the files\n"
+    "       mstore-dump rebuild DIR                     make the index anew from the segments (needs the lock)\n"
+    "\n"
+    "options of cat:\n"
+    "  --query QUERY   selector and filters, as {app=\"cart\"} |= \"error\" (default: everything)\n"
+    "  --from, --to T  RFC 3339 or nanoseconds; from is included, to is not\n"
+    "  --tenant NAME   namespace (default: the only one, or fake)\n"
+    "  --format F      lines (default): the lines alone; ndjson: one object per entry\n"
+    "\n"
+    "exit status: 0 good, 1 problems found, 2 wrong usage, 3 cannot read\n";
+
+int dump_fail(int status, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    fputs("mstore-dump: ", stderr);
+    vfprintf(stderr, fmt, args);
+    fputc('\n', stderr);
+    va_end(args);
+    return status;
+}
+
+bool dump_ends(const char *path, const char *suffix)
+{
+    size_t len = strlen(path), suffix_len = strlen(suffix);
+    return len >= suffix_len && strcmp(path + len - suffix_len, suffix) == 0;
+}
+
+// --- opening ----------------------------------------------------------------------------------------
+
+static void report(void *ctx, bool failure, const char *text)
+{
+    (void)ctx;
+    if (failure)
+        fprintf(stderr, "mstore-dump: %s\n", text);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static bool make_scratch(struct dump_store *s, struct err *err)
+{
+    const char *base = getenv("TMPDIR");
+    (void)snprintf(s->scratch, sizeof s->scratch, "%s/mstore-dump-XXXXXX", base != NULL ? base : "/tmp");
+    if (mkdtemp(s->scratch) != NULL)
+        return true;
+    (void)err_errno(err, errno, "%s", s->scratch);
+    s->scratch[0] = '\0';
+    return false;
+}
+
+// A data directory that holds nothing but a link to the file.
+static bool wrap_file(const char *path, const char *dir, struct err *err)
+{
+    char real[PATH_MAX], wal[600], segments[600], link[2 * PATH_MAX];
+    const char *name = strrchr(path, '/');
+    (void)snprintf(wal, sizeof wal, "%s/wal", dir);
+    (void)snprintf(segments, sizeof segments, "%s/segments", dir);
+    if (realpath(path, real) == NULL)
+        return err_errno(err, errno, "%s", path);
+    if (!fs_mkdir(wal, err) || !fs_mkdir(segments, err))
+        return false;
+    (void)snprintf(link, sizeof link, "%s/%s", dump_ends(path, ".wal") ? wal : segments,
+                   name != NULL ? name + 1 : path);
+    return symlink(real, link) == 0 || err_errno(err, errno, "%s", link);
+}
+
+bool dump_open(const char *path, struct dump_store *out, struct err *err)
+{
+    struct dump_store s = {0};
+    char index[512], data[512];
+    if (!make_scratch(&s, err))
+        return false;
+    (void)snprintf(index, sizeof index, "%s/index", s.scratch);
+    (void)snprintf(data, sizeof data, "%s/data", s.scratch);
+    bool file = dump_ends(path, ".seg") || dump_ends(path, ".wal");
+    struct store_options options = {.dir = file ? data : path,
+                                    .decode = ingest_decode,
+                                    .read_only = true,
+                                    .scratch_dir = index,
+                                    .report = report};
+    if ((file && !wrap_file(path, data, err)) || !store_open(&options, &s.store, err)) {
+        dump_close(&s);
+        return false;
+    }
+    *out = s;
+    return true;
+}
+
+void dump_close(struct dump_store *s)
+{
+    store_close(s->store);
+    if (s->scratch[0] != '\0')
+        (void)nftw(s->scratch, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        int (*run)(int argc, char **argv);
+    } commands[] = {{"inspect", dump_inspect}, {"cat", dump_cat}, {"verify", dump_verify}, {"rebuild", dump_rebuild}};
+    (void)setlocale(LC_CTYPE, "C.UTF-8");
+    if (argc < 2)
+        return fputs(HELP, stderr), EXIT_USAGE;
+    if (strcmp(argv[1], "--version") == 0)
+        return puts("mstore-dump " MSTORE_VERSION), EXIT_GOOD;
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return fputs(HELP, stdout), EXIT_GOOD;
+    for (size_t i = 0; i < COUNT_OF(commands); i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    return dump_fail(EXIT_USAGE, "unknown command `%s` (see --help)", argv[1]);
+}

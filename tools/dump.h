@@ -1,0 +1,26 @@
+/* dump.h -- the commands of mstore-dump. Each gets its own arguments and returns the exit status. */
+#pragma once
+
+#include "base/err.h"
+#include "store/store.h"
+
+enum { EXIT_GOOD = 0, EXIT_FOUND = 1, EXIT_USAGE = 2, EXIT_BROKEN = 3 };
+
+int dump_inspect(int argc, char **argv);
+int dump_cat(int argc, char **argv);
+int dump_verify(int argc, char **argv);
+int dump_rebuild(int argc, char **argv);
+
+// "mstore-dump: text" on standard error; returns `status`.
+int dump_fail(int status, const char *fmt, ...) PRINTF_LIKE(2, 3);
+// Whether `path` ends with `suffix`.
+bool dump_ends(const char *path, const char *suffix);
+
+// A store opened for reading: a data directory, or one segment or log file by itself, with what has to be
+// removed afterwards.
+struct dump_store {
+    struct store *store;
+    char scratch[256]; // temporary directory; empty when there is none
+};
+MUST_CHECK bool dump_open(const char *path, struct dump_store *out, struct err *err);
+void dump_close(struct dump_store *s);

@@ -1,0 +1,86 @@
+/* verify.c -- `mstore-dump verify` and `rebuild`. */
+#include "dump.h"
+
+#include "ingest/ingest.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static void on_problem(void *ctx, const char *text)
+{
+    (void)ctx;
+    printf("problem: %s\n", text);
+}
+
+static void on_file(void *ctx, const char *path)
+{
+    (void)ctx;
+    fprintf(stderr, "\r\033[K%s", path);
+}
+
+int dump_verify(int argc, char **argv)
+{
+    const char *dir = NULL;
+    bool quiet = false;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--quiet") == 0)
+            quiet = true;
+        else if (argv[i][0] == '-' || dir != NULL)
+            return dump_fail(EXIT_USAGE, "verify: unexpected argument `%s`", argv[i]);
+        else
+            dir = argv[i];
+    }
+    if (dir == NULL)
+        return dump_fail(EXIT_USAGE, "verify: which directory?");
+    struct store_options options = {.dir = dir, .decode = ingest_decode};
+    struct store_verify_stats s;
+    struct err err;
+    bool progress = !quiet && isatty(STDERR_FILENO);
+    bool good = store_verify(&options, on_problem, progress ? on_file : NULL, NULL, &s, &err);
+    if (progress)
+        fputs("\r\033[K", stderr);
+    if (!good)
+        return dump_fail(EXIT_BROKEN, "%s", err.text);
+    if (!quiet)
+        printf("%" PRIu64 " logs with %" PRIu64 " records, %" PRIu64 " segments with %" PRIu64
+               " blocks and %" PRIu64 " entries in %" PRIu64 " bytes, %" PRIu64 " rows: %" PRIu64 " problems\n",
+               s.wals, s.wal_records, s.segments, s.blocks, s.entries, s.segment_bytes, s.streams,
+               s.problems);
+    return s.problems > 0 ? EXIT_FOUND : EXIT_GOOD;
+}
+
+static void on_report(void *ctx, bool failure, const char *text)
+{
+    bool *failed = ctx;
+    *failed = *failed || failure;
+    fprintf(stderr, "mstore-dump: %s\n", text);
+}
+
+int dump_rebuild(int argc, char **argv)
+{
+    if (argc != 2 || argv[1][0] == '-')
+        return dump_fail(EXIT_USAGE, "rebuild: one data directory is needed");
+    bool failed = false;
+    struct store_options options = {.dir = argv[1],
+                                    .decode = ingest_decode,
+                                    .rebuild_index = true,
+                                    .report = on_report,
+                                    .report_ctx = &failed};
+    struct store *store;
+    struct err err;
+    if (access(argv[1], R_OK) != 0)
+        return dump_fail(EXIT_BROKEN, "%s: no such directory", argv[1]);
+    if (!store_open(&options, &store, &err))
+        return dump_fail(EXIT_BROKEN, "%s", err.text);
+    struct store_stats s;
+    bool flushed = store_flush(store, &err);
+    store_stats(store, &s);
+    store_close(store);
+    if (!flushed)
+        return dump_fail(EXIT_BROKEN, "%s", err.text);
+    printf("index of %u segments, %" PRIu64 " streams, %" PRIu64 " entries\n", s.segments_count,
+           s.streams_count, s.segment_entries);
+    return failed ? EXIT_FOUND : EXIT_GOOD;
+}

@@ -64,19 +64,18 @@ static int serve(const struct config *config, const sigset_t *stop_signals)
         store_close(store);
         return EXIT_FAILED;
     }
-    char addresses[1024];
-    int len = 0;
-    for (unsigned i = 0; i < config->listen_count && len < (int)sizeof addresses; i++)
-        len += snprintf(addresses + len, sizeof addresses - (size_t)len, "%s%s", i > 0 ? "," : "",
-                        config->listen[i]);
-    diag(DIAG_INFO, "ready", "version=" MSTORE_VERSION " listen=%s data=\"%s\"", addresses,
-         diag_quote(config->data_dir));
+    struct buf addresses;
+    buf_init(&addresses, 0);
+    server_addresses(server, &addresses);
+    diag(DIAG_INFO, "mstored ready", "version=" MSTORE_VERSION " listen=%.*s data=\"%s\"",
+         SLICE_FMT(buf_slice(&addresses)), diag_quote(config->data_dir));
+    buf_done(&addresses);
     int signal;
     (void)sigwait(stop_signals, &signal);
     diag(DIAG_INFO, "stopping", "signal=%d", signal);
     server_stop(server);
     store_close(store);
-    diag(DIAG_INFO, "stopped", " ");
+    diag(DIAG_INFO, "stopped", "data=\"%s\"", diag_quote(config->data_dir));
     return 0;
 }
 

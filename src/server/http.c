@@ -68,6 +68,7 @@ struct server {
     struct pool *push_pool, *query_pool;
     struct MHD_Daemon *daemons[SERVER_LISTEN_MAX];
     unsigned daemons_count;
+    struct buf addresses; // for people: "127.0.0.1:3100,..."
     uint64_t body_bytes_max;
     atomic_uint exchanges;
     _Atomic uint64_t body_bytes;
@@ -362,6 +363,23 @@ static bool listen_on(const char *address, int *fd_out, struct err *err)
     return err_errno(err, why, "listen on %s", address);
 }
 
+// With the port that a 0 became.
+static void note_address(struct server *server, const char *address, int fd)
+{
+    struct sockaddr_storage bound;
+    socklen_t len = sizeof bound;
+    char port[NI_MAXSERV] = "0";
+    if (getsockname(fd, (struct sockaddr *)&bound, &len) == 0)
+        (void)getnameinfo((struct sockaddr *)&bound, len, NULL, 0, port, sizeof port, NI_NUMERICSERV);
+    buf_printf(&server->addresses, "%s%.*s:%s", server->addresses.len > 0 ? "," : "",
+               (int)(strrchr(address, ':') - address), address, port);
+}
+
+void server_addresses(const struct server *server, struct buf *b)
+{
+    buf_put_slice(b, buf_slice(&server->addresses));
+}
+
 static bool start_daemon(struct server *server, const char *address, struct err *err)
 {
     int fd;
@@ -381,6 +399,7 @@ static bool start_daemon(struct server *server, const char *address, struct err 
         (void)close(fd);
         return err_set(err, ERR_IO, "listen on %s: the HTTP library did not start", address);
     }
+    note_address(server, address, fd);
     server->daemons[server->daemons_count++] = daemon;
     return true;
 }
@@ -431,5 +450,6 @@ void server_stop(struct server *server)
         MHD_stop_daemon(server->daemons[i]);
     pool_free(server->push_pool);
     pool_free(server->query_pool);
+    buf_done(&server->addresses);
     free(server);
 }

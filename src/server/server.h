@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "ingest/ingest.h"
 #include "query/query.h"
@@ -40,5 +41,7 @@ struct server;
 // Listens on every address of the configuration. Returns when requests are served.
 MUST_CHECK bool server_start(const struct config *config, struct store *store,
                              struct server **server_out, struct err *err);
+// The addresses listened on, with the ports that were chosen for port 0, separated by commas.
+void server_addresses(const struct server *server, struct buf *b);
 // Stops accepting, lets requests in hand finish (bounded time), closes. NULL is fine.
 void server_stop(struct server *server);

@@ -93,8 +93,8 @@ static bool open_next(struct store *st, struct err *err)
     uint64_t unended = st->unended_gen;
     struct err why = st->keeper_err;
     pthread_mutex_unlock(&st->keeper_lock);
-    if (unended != 0)
-        return err_set(err, why.code == ERR_FULL ? ERR_FULL : ERR_IO,
+    if (unended != 0) // busy: the keeper is about to seal it
+        return err_set(err, why.code != ERR_NONE ? why.code : ERR_BUSY,
                        "the write-ahead log of generation %016" PRIx64
                        " failed and its entries are not sealed yet%s%s",
                        unended, why.code != ERR_NONE ? ": " : "", why.text);
@@ -155,7 +155,7 @@ static bool rotate_locked(struct store *st, bool full_only, struct err *err)
     head_stats(st->head, &stats);
     if (wal_failed(st->wal)) {
         freeze(st, false);
-        return open_next(st, err);
+        return open_next(st, err); // busy until it is sealed
     }
     if (stats.entries == 0 || (full_only && !head_is_full(st)))
         return true;
@@ -193,15 +193,21 @@ static struct timespec after_ns(int64_t wait_ns)
     return t;
 }
 
+// With keeper_lock held: whether a new generation has to wait.
+static bool keeper_is_behind(const struct store *st)
+{
+    return st->frozen_count >= STORE_FROZEN_MAX || st->unended_gen != 0;
+}
+
 // Waits until the keeper has room. False when the time is up, or an attempt failed meanwhile.
 static bool wait_for_keeper(struct store *st, const struct timespec *until, struct err *err)
 {
     pthread_mutex_lock(&st->keeper_lock);
     uint64_t attempts = st->attempts;
     bool in_time = true;
-    while (in_time && st->frozen_count >= STORE_FROZEN_MAX && st->attempts == attempts)
+    while (in_time && keeper_is_behind(st) && st->attempts == attempts)
         in_time = pthread_cond_timedwait(&st->published, &st->keeper_lock, until) == 0;
-    bool room = st->frozen_count < STORE_FROZEN_MAX;
+    bool room = !keeper_is_behind(st);
     if (!room && st->keeper_err.code != ERR_NONE)
         *err = st->keeper_err;
     pthread_mutex_unlock(&st->keeper_lock);

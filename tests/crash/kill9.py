@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+"""Kills mstored with SIGKILL again and again while clients push, and compares what was acknowledged with what is found.
+
+usage: kill9.py [--rounds N] [--seed N]
+
+Every line is numbered. After each kill: the files verify; what was acknowledged is found, each line once; nothing is found that
+was not sent. Then the server starts again on the same data. Small generations make sure that sealing, publishing and removing
+logs are hit too. At the end the index is deleted and rebuilt: the answers are the same. Speaks TAP.
+"""
+import argparse
+import collections
+import http.client
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+from lib import Server, Tap, binary  # noqa: E402
+
+PUSHERS = 4
+LINES_PER_PUSH = 20
+BASE_NS = 1_790_000_000 * 10**9
+DUMP = os.path.join(os.path.dirname(os.path.dirname(binary())), "tools", "mstore-dump")
+
+
+class Pusher(threading.Thread):
+    """Pushes numbered lines until the server is gone; repeats what was not acknowledged, as agents do."""
+
+    def __init__(self, port, number, state):
+        super().__init__(daemon=True)
+        self.port, self.number, self.state = port, number, state
+
+    def run(self):
+        conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        while True:
+            lines = self.state["pending"] or self.next_lines()
+            self.state["pending"] = lines
+            self.state["sent"].update(lines)
+            values = [[str(BASE_NS + n * 1000), "line %d of %d %s" % (n, self.number, "x" * (n % 300))] for n in lines]
+            streams = [{"stream": {"app": "crash", "pusher": str(self.number), "part": str(i)}, "values": values[i::2]}
+                       for i in range(2)]
+            try:
+                conn.request("POST", "/loki/api/v1/push", json.dumps({"streams": streams}), {"Content-Type": "application/json"})
+                answer = conn.getresponse()
+                answer.read()
+            except (OSError, http.client.HTTPException):
+                return
+            if answer.status == 204:
+                self.state["acked"].update(lines)
+                self.state["pending"] = None
+
+    def next_lines(self):
+        first = self.state["next"]
+        self.state["next"] += LINES_PER_PUSH
+        return list(range(first, first + LINES_PER_PUSH))
+
+
+def found_lines(data):
+    """Every stored line, by pusher and number, as often as it is found."""
+    out = subprocess.run([DUMP, "cat", data], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    if out.returncode != 0:
+        raise RuntimeError("cat: " + out.stderr.decode())
+    found = [collections.Counter() for _ in range(PUSHERS)]
+    for line in out.stdout.decode().splitlines():
+        _, n, _, pusher, _ = (line + " ").split(" ", 4)
+        found[int(pusher)][int(n)] += 1
+    return found, out.stdout
+
+
+def compare(states, found):
+    """The first difference between what was promised and what is there, or None."""
+    for number, state in enumerate(states):
+        missing = state["acked"] - set(found[number])
+        foreign = set(found[number]) - state["sent"]
+        twice = [n for n, count in found[number].items() if count > 1]
+        if missing or foreign or twice:
+            return "pusher %d: %d acknowledged lines missing %s, %d never sent, %d twice %s" % (
+                number, len(missing), sorted(missing)[:3], len(foreign), len(twice), twice[:3])
+    return None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    chance = random.Random(args.seed)
+    tap = Tap()
+    states = [{"next": 0, "sent": set(), "acked": set(), "pending": None} for _ in range(PUSHERS)]
+    server = Server(["--retention", "0", "--head-bytes", "600KiB", "--log-level", "info"])
+    problems = []
+    for turn in range(args.rounds):
+        server.start()
+        pushers = [Pusher(server.port, n, states[n]) for n in range(PUSHERS)]
+        for p in pushers:
+            p.start()
+        time.sleep(chance.uniform(0.02, 0.5))
+        server.kill9()
+        for p in pushers:
+            p.join(30)
+        verify = subprocess.run([DUMP, "verify", "--quiet", server.data], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if verify.returncode != 0:
+            problems.append("round %d: verify: %s" % (turn, verify.stdout.decode()[:400]))
+        found, _ = found_lines(server.data)
+        difference = compare(states, found)
+        if difference:
+            problems.append("round %d: %s" % (turn, difference))
+        if problems:
+            break
+    acked = sum(len(s["acked"]) for s in states)
+    sent = sum(len(s["sent"]) for s in states)
+    tap.ok(not problems, "%d kills: verified, acknowledged = found, each once" % args.rounds, "\n".join(problems))
+    tap.ok(acked > 0, "%d of %d lines were acknowledged" % (acked, sent))
+    segments = len(os.listdir(os.path.join(server.data, "segments")))
+    tap.ok(segments > 2, "%d segments were sealed meanwhile" % segments)
+
+    _, before = found_lines(server.data)
+    shutil.rmtree(os.path.join(server.data, "index"))
+    rebuild = subprocess.run([DUMP, "rebuild", server.data], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    tap.ok(rebuild.returncode == 0, "the index is rebuilt from the segments", rebuild.stdout.decode())
+    verify = subprocess.run([DUMP, "verify", "--quiet", server.data], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    tap.ok(verify.returncode == 0, "the rebuilt index agrees with the files", verify.stdout.decode())
+    _, after = found_lines(server.data)
+    tap.ok(before == after, "with the index rebuilt the answers are the same")
+    tap.done()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""Writes the first inputs of each corpus; later ones are what fuzzers found. usage: seed.py DIR_WITH_STORE"""
+import gzip
+import os
+import sys
+import zlib
+
+HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
+
+
+def put(target, name, data):
+    os.makedirs(os.path.join(HERE, target), exist_ok=True)
+    with open(os.path.join(HERE, target, name), "wb") as f:
+        f.write(data.encode() if isinstance(data, str) else data)
+
+
+def varint(n):
+    out = bytearray()
+    while n > 127:
+        out.append(n & 127 | 128)
+        n >>= 7
+    out.append(n)
+    return bytes(out)
+
+
+def field(number, data):
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def snappy_literal(data):
+    out = varint(len(data))
+    for i in range(0, len(data), 60):
+        piece = data[i:i + 60]
+        out += bytes([(len(piece) - 1) << 2]) + piece
+    return out
+
+
+stamp = b"\x08" + varint(1793491204) + b"\x10\x05"
+pair = field(1, b"trace_id") + field(2, b"4bf9")
+entry = field(1, stamp) + field(2, b"level=warn msg=\"x\"") + field(3, pair)
+push = field(1, field(1, b'{app="cart", env=\'prod\'}') + field(2, entry) + field(2, field(2, b"no time")))
+put("push_pb", "two", push)
+put("push_pb", "group", push + b"\x0b\x08\x01\x0c")
+put("push_json", "one", '{"streams":[{"stream":{"app":"cart"},"values":[["1793491204000000000","a \\"q\\" \\u00e9 \\ud83d\\ude00"],["1793491205000000001","{\\"level\\":\\"error\\"}",{"k":"v","n":1}]]}]} ')
+put("push_json", "order", '{"streams":[{"values":[[1,"x"],null],"stream":{"a":1,"b":true}}],"other":[1,{"a":[]}]}')
+put("push_json", "legacy", '{"streams":[{"labels":"{a=\\"b\\"}","entries":[{"ts":"2026-11-01T00:00:05+01:00","line":"x"}]}]}')
+put("push_json", "empty", "{}")
+put("inflate", "gzip", b"\x00" + gzip.compress(b"hello " * 50, mtime=0) + gzip.compress(b"again", mtime=0))
+deflater = zlib.compressobj(wbits=-15)
+put("inflate", "deflate", b"\x01" + deflater.compress(b"hello " * 50) + deflater.flush())
+put("inflate", "snappy", b"\x02" + snappy_literal(b"hello" * 40))
+put("inflate", "lie", b"\x02" + varint(1 << 30) + b"\x00a")
+for i, text in enumerate(['{a="b", c=\'d\',}', 'm{x=`y`}', '{a="\\u00e9\\x41\\101"}', "", "{", '{a="b" c="d"}', '{"a"="b"}']):
+    put("labels", "l%d" % i, text)
+for i, text in enumerate(['{a="b"}', '{a=~"b.*", c!="d"} |= "x" or ip("10.0.0.0/8") !~ "y" |> `<_> z`',
+                          'sum by (a) (rate({a="b"} | json x="a.b[0]" | y > 5ms and z="q" [5m] offset 1h)) / 2',
+                          'topk(3, quantile_over_time(0.99, {a="b"} | logfmt | unwrap duration(d) [1m]))',
+                          '{a="b"} | line_format "{{.x}}" | label_format a=b,c="{{.d}}" | drop e, f="g" # comment',
+                          'label_replace(vector(1), "a", "$1", "b", "(.*)") == bool on(x) group_left(y) vector(2)']):
+    put("query", "q%d" % i, text)
+if len(sys.argv) > 1:
+    for folder, target in (("wal", "wal"), ("segments", "segment")):
+        for name in sorted(os.listdir(os.path.join(sys.argv[1], folder)))[:2]:
+            with open(os.path.join(sys.argv[1], folder, name), "rb") as f:
+                put(target, name, f.read())

@@ -18,9 +18,9 @@
 
 static struct {
     atomic_uint_fast64_t calls;
-    uint64_t fail_at; // 0: never
-    int errno_value;
-    bool sticky;
+    atomic_uint_fast64_t fail_at; // 0: never
+    atomic_int errno_value;
+    atomic_bool sticky;
     atomic_bool failed;
 } fault;
 
@@ -29,17 +29,19 @@ static void *watch_ctx;
 
 void fs_fail_at(uint64_t n, int errno_value, bool sticky)
 {
-    fault.fail_at = n;
+    atomic_store(&fault.fail_at, 0); // calls of other threads meanwhile are not counted
     fault.errno_value = errno_value;
     fault.sticky = sticky;
     atomic_store(&fault.calls, 0);
     atomic_store(&fault.failed, false);
+    atomic_store(&fault.fail_at, n);
 }
 
 int fs_fault(void)
 {
     uint64_t call = atomic_fetch_add_explicit(&fault.calls, 1, memory_order_relaxed) + 1;
-    if (LIKELY(fault.fail_at == 0) || call < fault.fail_at || (call > fault.fail_at && !fault.sticky))
+    uint64_t fail_at = atomic_load_explicit(&fault.fail_at, memory_order_relaxed);
+    if (LIKELY(fail_at == 0) || call < fail_at || (call > fail_at && !fault.sticky))
         return 0;
     atomic_store(&fault.failed, true);
     return fault.errno_value;

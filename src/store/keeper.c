@@ -55,12 +55,16 @@ static struct head *oldest_frozen(struct store *st)
     return head;
 }
 
-static void prepare_manifest(struct store *st, struct seg *seg, const struct index_segment *row)
+// Returns the number of the manifest that is prepared. Pushers may replace it meanwhile (a new head), its
+// number stays.
+static uint64_t prepare_manifest(struct store *st, struct seg *seg, const struct index_segment *row)
 {
     pthread_mutex_lock(&st->manifest_lock);
     assert(st->manifest_next == NULL);
     st->manifest_next = manifest_published(st->manifest, seg, row);
+    uint64_t number = st->manifest_next->number;
     pthread_mutex_unlock(&st->manifest_lock);
+    return number;
 }
 
 // Ends the preparation: the next manifest is the manifest, or is forgotten.
@@ -92,8 +96,7 @@ static bool publish(struct store *st, const struct index_segment *row,
     char path[STORE_PATH_BYTES];
     store_segment_path(st, row->gen, path);
     AUTO(seg_unrefp) struct seg *seg = seg_new(path, row->gen);
-    prepare_manifest(st, seg, row);
-    uint64_t number = st->manifest_next->number; // only this thread changes it
+    uint64_t number = prepare_manifest(st, seg, row);
     bool committed = index_add_segment(st->index, row, directory->streams, directory->streams_count,
                                        number, err) ||
                      commit_happened(st, number);
@@ -161,9 +164,8 @@ static void note_failure(struct store *st, const struct err *why)
 {
     metric_add(COUNTER_SEAL_FAILURES, 1);
     pthread_mutex_lock(&st->keeper_lock);
-    st->attempts++;
+    st->attempt_failed = st->attempt;
     st->keeper_err = *why;
-    st->hurry = false;
     pthread_cond_broadcast(&st->published);
     pthread_mutex_unlock(&st->keeper_lock);
     store_report(st, true, why->text);
@@ -173,6 +175,10 @@ static bool seal_oldest(struct store *st)
 {
     struct head *head = oldest_frozen(st);
     assert(head != NULL); // frozen_count says so
+    pthread_mutex_lock(&st->keeper_lock);
+    st->attempt++;
+    st->hurry = false; // who hurries from now on wants another attempt
+    pthread_mutex_unlock(&st->keeper_lock);
     struct err why = {0};
     bool good = seal(st, head, &why);
     if (good)
@@ -232,6 +238,7 @@ static void *keeper_main(void *arg)
             rotate_idle(st);
         } else if (seal_oldest(st)) {
             pause_ns = KEEPER_PAUSE_NS_MIN;
+            not_before_ns = 0;
         } else {
             not_before_ns = clock_mono_ns() + pause_ns;
             pause_ns = pause_ns * 2 > KEEPER_PAUSE_NS_MAX ? KEEPER_PAUSE_NS_MAX : pause_ns * 2;

@@ -44,7 +44,10 @@ struct store {
     bool hurry;               // somebody waits: do not sit out the pause after a failure
     uint32_t frozen_count;    // generations that wait to be sealed
     uint64_t unended_gen;     // its WAL failed: nothing new before it is sealed; 0: none
-    uint64_t attempts;        // failed attempts to seal, ever
+    uint64_t attempt;         // number of the attempt to seal that was begun last
+    uint64_t attempt_failed;  // number of the one that failed last
+    struct err write_err;     // why the last append or rotation failed; ERR_NONE once one succeeds
+    atomic_bool write_failed; // whether write_err is set; read without the lock
     struct err keeper_err;    // why the last attempt failed; ERR_NONE once one succeeds
 };
 

@@ -199,13 +199,13 @@ static bool keeper_is_behind(const struct store *st)
     return st->frozen_count >= STORE_FROZEN_MAX || st->unended_gen != 0;
 }
 
-// Waits until the keeper has room. False when the time is up, or an attempt failed meanwhile.
+// Waits until the keeper has room. False when the time is up, or an attempt that was begun meanwhile failed.
 static bool wait_for_keeper(struct store *st, const struct timespec *until, struct err *err)
 {
     pthread_mutex_lock(&st->keeper_lock);
-    uint64_t attempts = st->attempts;
+    uint64_t begun = st->attempt;
     bool in_time = true;
-    while (in_time && keeper_is_behind(st) && st->attempts == attempts)
+    while (in_time && keeper_is_behind(st) && st->attempt_failed <= begun)
         in_time = pthread_cond_timedwait(&st->published, &st->keeper_lock, until) == 0;
     bool room = !keeper_is_behind(st);
     if (!room && st->keeper_err.code != ERR_NONE)
@@ -241,29 +241,39 @@ static bool append_shared(struct store *st, const struct batch *batch,
     return true;
 }
 
+// Remembers whether the last attempt to write failed, for those who ask before they try. Returns `good`.
+static bool note_write(struct store *st, bool good, const struct err *err)
+{
+    if (good && !atomic_load_explicit(&st->write_failed, memory_order_relaxed))
+        return true;
+    pthread_mutex_lock(&st->keeper_lock);
+    st->write_err = good ? (struct err){0} : *err;
+    atomic_store_explicit(&st->write_failed, !good, memory_order_relaxed);
+    pthread_mutex_unlock(&st->keeper_lock);
+    return good;
+}
+
 bool store_append(struct store *st, const struct batch *batch, const struct wal_payload *payload,
                   uint32_t *added_out, struct err *err)
 {
     assert(batch->entries_count > 0 && !st->options.read_only);
     if (!share_generation(st, err))
-        return false;
+        return note_write(st, false, err);
     uint64_t gen = head_gen(st->head);
     bool good = append_shared(st, batch, payload, added_out, err);
     pthread_rwlock_unlock(&st->gen_lock);
-    return good || err_wrap(err, "append to generation %016" PRIx64, gen);
+    return note_write(st, good, err) || err_wrap(err, "append to generation %016" PRIx64, gen);
 }
 
-bool store_flush(struct store *st, struct err *err)
+// Has the keeper try at once, and waits until nothing is frozen. *any_out: something was.
+static bool wait_until_sealed(struct store *st, bool *any_out, struct err *err)
 {
-    struct timespec until = after_ns(STORE_WAIT_NS_MAX);
-    while (!store_rotate(st, false, err))
-        if (err->code != ERR_BUSY || !wait_for_keeper(st, &until, err))
-            return false;
     pthread_mutex_lock(&st->keeper_lock);
-    uint64_t attempts = st->attempts;
+    uint64_t begun = st->attempt;
+    *any_out = st->frozen_count > 0;
     st->hurry = true;
     pthread_cond_signal(&st->keeper_wake);
-    while (st->frozen_count > 0 && st->attempts == attempts)
+    while (st->frozen_count > 0 && st->attempt_failed <= begun)
         pthread_cond_wait(&st->published, &st->keeper_lock);
     bool good = st->frozen_count == 0;
     if (!good)
@@ -272,12 +282,28 @@ bool store_flush(struct store *st, struct err *err)
     return good;
 }
 
+bool store_flush(struct store *st, struct err *err)
+{
+    for (;;) {
+        bool any, rotated = store_rotate(st, false, err);
+        struct err why;
+        if (!wait_until_sealed(st, &any, &why)) {
+            *err = why;
+            return false;
+        }
+        if (rotated || !any) // else there is room now for what could not be frozen
+            return note_write(st, rotated, err);
+    }
+}
+
 bool store_writable(struct store *st, struct err *err)
 {
     pthread_mutex_lock(&st->keeper_lock);
-    bool good = st->keeper_err.code == ERR_NONE && st->unended_gen == 0;
+    bool good = st->keeper_err.code == ERR_NONE && st->write_err.code == ERR_NONE && st->unended_gen == 0;
     if (!good && st->keeper_err.code != ERR_NONE)
         *err = st->keeper_err;
+    else if (!good && st->write_err.code != ERR_NONE)
+        *err = st->write_err;
     else if (!good)
         (void)err_set(err, ERR_IO, "the write-ahead log of generation %016" PRIx64 " failed",
                       st->unended_gen);

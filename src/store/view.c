@@ -329,7 +329,8 @@ static bool rank_streams(struct selecting *s, struct err *err)
     s->streams = streams;
     for (size_t i = 0; i < s->runs_count; i++)
         s->runs[i].stream = rank_of[s->runs[i].stream];
-    qsort(s->runs, s->runs_count, sizeof *s->runs, by_stream_and_time);
+    if (s->runs_count > 0)
+        qsort(s->runs, s->runs_count, sizeof *s->runs, by_stream_and_time);
     return true;
 }
 

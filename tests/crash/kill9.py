@@ -24,6 +24,7 @@ from lib import Server, Tap, binary  # noqa: E402
 
 PUSHERS = 4
 LINES_PER_PUSH = 20
+PAUSE_SECONDS = 0.003  # between pushes: keeps what has to be compared small
 BASE_NS = 1_790_000_000 * 10**9
 DUMP = os.path.join(os.path.dirname(os.path.dirname(binary())), "tools", "mstore-dump")
 
@@ -53,6 +54,7 @@ class Pusher(threading.Thread):
             if answer.status == 204:
                 self.state["acked"].update(lines)
                 self.state["pending"] = None
+            time.sleep(PAUSE_SECONDS)
 
     def next_lines(self):
         first = self.state["next"]

@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""Stored files: the golden stores of every version, an independent reader, offline tools against the server. Speaks TAP."""
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from lib import ROOT, Server, Tap, binary  # noqa: E402
+
+BUILD = os.path.dirname(os.path.dirname(binary()))
+DUMP = os.path.join(BUILD, "tools", "mstore-dump")
+LOADGEN = os.path.join(BUILD, "bench", "loadgen")
+READ_SEG = os.path.join(ROOT, "tools", "read_seg.py")
+GOLDEN = os.path.join(ROOT, "tests", "golden")
+
+
+def dump(*args):
+    out = subprocess.run([DUMP, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return out.returncode, out.stdout.decode("utf-8"), out.stderr.decode("utf-8", "replace")
+
+
+def cat(path, tenant=None, *args):
+    status, out, err = dump("cat", path, "--format", "ndjson", *(["--tenant", tenant] if tenant else []), *args)
+    if status:
+        raise RuntimeError(err)
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def read_seg(path):
+    out = subprocess.run([sys.executable, READ_SEG, path], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    if out.returncode:
+        raise RuntimeError(out.stderr.decode())
+    return [json.loads(line) for line in out.stdout.decode("utf-8").splitlines()]
+
+
+def order(entries, tenant=None):
+    """Sorted, one of equal ones, as text."""
+    return sorted({json.dumps({**e, **({"tenant": tenant} if tenant else {})}, sort_keys=True) for e in entries})
+
+
+def segments(data):
+    folder = os.path.join(data, "segments")
+    return [os.path.join(folder, f) for f in sorted(os.listdir(folder))]
+
+
+def test_golden(tap, version):
+    data = os.path.join(GOLDEN, version)
+    with gzip.open(os.path.join(data, "expected.ndjson.gz"), "rt", encoding="utf-8") as f:
+        expected = f.read().splitlines()
+    tenants = sorted({json.loads(line)["tenant"] for line in expected})
+    got = sorted(line for t in tenants for line in order(cat(data, t), t))
+    tap.ok(got == expected, "%s: mstore-dump reads all %d entries" % (version, len(expected)))
+    sealed = sorted(line for s in segments(data) for line in order(read_seg(s)))
+    tap.ok(set(sealed) < set(expected) and len(sealed) > 100, "%s: the independent reader reads the segments" % version)
+    with tempfile.TemporaryDirectory() as copy:
+        for folder in ("segments", "wal"):
+            shutil.copytree(os.path.join(data, folder), os.path.join(copy, folder))
+        with Server(["--retention", "0"], data=copy) as server:
+            tap.equal(server.post("/flush").status, 204, "%s: a server opens it and seals its log" % version)
+        got = sorted(line for t in tenants for line in order(cat(copy, t), t))
+        tap.ok(got == expected, "%s: and it holds the same" % version)
+        status, out, _ = dump("verify", copy)
+        tap.ok(status == 0, "%s: and verifies" % version, out)
+
+
+def test_readers_agree(tap):
+    with Server(["--retention", "0", "--head-bytes", "8MiB"]) as server:
+        subprocess.run([LOADGEN, "127.0.0.1:%d" % server.port, "--bytes", "20000000", "--push-bytes", "200000"], check=True,
+                       stdout=subprocess.DEVNULL)
+        server.post("/flush")
+        files = segments(server.data)
+        tap.ok(len(files) > 1, "%d segments were sealed" % len(files))
+        status, out, _ = dump("verify", server.data)
+        tap.ok(status == 0, "verify is clean beside a running server", out)
+        for path in files[:2]:
+            independent = order(read_seg(path))
+            ours = order(cat(path), "fake")
+            tap.ok(independent == ours and len(ours) > 1000, "both readers agree on %d entries" % len(ours))
+        query = '{job="nginx"} |= "wp-login"'
+        lines = server.query_range(query, time.time_ns() - 2 * 3600 * 10**9, time.time_ns(), limit=5000)["data"]["result"]
+        count = sum(len(s["values"]) for s in lines)
+        offline = cat(server.data, None, "--query", query)
+        tap.ok(0 < count == min(len(offline), 5000), "offline and online find the same (%d lines)" % count, len(offline))
+        status, out, _ = dump("inspect", "--json", files[0])
+        tap.ok(status == 0 and json.loads(out)["entries"] == len(read_seg(files[0])), "inspect --json counts the entries")
+
+
+def test_damage(tap):
+    """Every byte counts: a flipped one is found by verify, and queries say what is left out."""
+    with Server(["--retention", "0"]) as server:
+        for n in range(3):
+            server.push([({"app": "damage", "n": str(n)}, [(10**18 + i, "line %d of %d" % (i, n)) for i in range(200)])])
+            server.post("/flush")
+        victim = segments(server.data)[1]
+        server.stop()
+        with open(victim, "rb") as f:
+            good = f.read()
+        missed = []
+        for pos in range(0, len(good), max(1, len(good) // 60)):
+            with open(victim, "wb") as f:
+                f.write(good[:pos] + bytes([good[pos] ^ 0x10]) + good[pos + 1:])
+            status, out, _ = dump("verify", "--quiet", server.data)
+            if status != 1 or os.path.basename(victim) not in out:
+                missed.append(pos)
+        tap.equal(missed, [], "a flipped byte anywhere in a segment is found")
+        with open(victim, "wb") as f:
+            f.write(good[:100] + b"\0" * 40 + good[140:])
+        server.start()
+        answer = server.query_range('{app="damage"}', 10**18 - 1, 10**18 + 1000)
+        found = sum(len(s["values"]) for s in answer["data"]["result"])
+        warned = any(os.path.basename(victim) in w for w in answer.get("warnings", []))
+        tap.ok(found == 400 and warned, "the rest is answered, with a warning that names the segment", answer.get("warnings"))
+        server.stop()
+        os.remove(victim)
+        server.start()
+        answer = server.query_range('{app="damage"}', 10**18 - 1, 10**18 + 1000)
+        tap.ok(len(answer["warnings"]) > 0, "a missing segment is told too")
+        status, out, _ = dump("verify", "--quiet", server.data)
+        tap.ok(status == 1 and os.path.basename(victim) in out, "and found by verify", out)
+    status, _, err = dump("cat", "/nonexistent")
+    tap.ok(status == 3 and "/nonexistent" in err, "an unreadable directory is named", err)
+    status, _, err = dump("cat", GOLDEN + "/v1", "--query", "{a=")
+    tap.ok(status == 2 and "parse error" in err, "a broken query is told", err)
+    status, _, err = dump("frobnicate")
+    tap.ok(status == 2 and "frobnicate" in err, "an unknown command is named", err)
+
+
+def main():
+    tap = Tap()
+    for version in sorted(v for v in os.listdir(GOLDEN) if v.startswith("v")):
+        test_golden(tap, version)
+    test_readers_agree(tap)
+    test_damage(tap)
+    tap.done()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+"""Prints the entries of a segment as NDJSON, reading nothing but docs/format.md's description of it.
+
+usage: read_seg.py FILE.seg
+
+An independent reader, slow and plain: it checks every checksum and that every byte is accounted for.
+Needs python3-zstandard and python3-xxhash.
+"""
+import json
+import struct
+import sys
+
+import xxhash
+import zstandard
+
+DAY_BIAS = 1048576
+NS_PER_DAY = 86400 * 10**9
+
+
+class Damaged(Exception):
+    pass
+
+
+def need(good, what):
+    if not good:
+        raise Damaged(what)
+
+
+class Reader:
+    def __init__(self, data):
+        self.data, self.pos = data, 0
+
+    def take(self, n):
+        need(self.pos + n <= len(self.data), "cut short")
+        self.pos += n
+        return self.data[self.pos - n:self.pos]
+
+    def u8(self):
+        return self.take(1)[0]
+
+    def u16(self):
+        return struct.unpack("<H", self.take(2))[0]
+
+    def u32(self):
+        return struct.unpack("<I", self.take(4))[0]
+
+    def u64(self):
+        return struct.unpack("<Q", self.take(8))[0]
+
+    def i64(self):
+        return struct.unpack("<q", self.take(8))[0]
+
+    def varint(self):
+        value = 0
+        for shift in range(0, 70, 7):
+            byte = self.u8()
+            value |= (byte & 127) << shift
+            if byte < 128:
+                need(value < 1 << 64, "varint of more than 64 bits")
+                return value
+        raise Damaged("varint of more than ten bytes")
+
+    def zigzag(self):
+        v = self.varint()
+        return v >> 1 ^ -(v & 1)
+
+    def bytes(self):
+        return self.take(self.varint())
+
+    def end(self, what):
+        need(self.pos == len(self.data), what + ": bytes left over")
+
+
+def wrap(n):
+    """A 64-bit two's complement number."""
+    return (n + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
+def unpack(encoding, stored, raw_bytes):
+    need(encoding in (0, 1), "unknown encoding")
+    raw = stored if encoding == 0 else zstandard.ZstdDecompressor().decompress(stored, max_output_size=raw_bytes + 1)
+    need(len(raw) == raw_bytes, "raw length")
+    return raw
+
+
+def label_set(data):
+    r = Reader(data)
+    pairs = [(r.bytes(), r.bytes()) for _ in range(r.varint())]
+    r.end("label set")
+    names = [n for n, _ in pairs]
+    need(names == sorted(set(names)), "label names not ascending")
+    need(all(v for _, v in pairs), "empty label value")
+    return pairs
+
+
+def read_header(data):
+    r = Reader(data)
+    need(r.take(4) == b"MSEG" and r.u16() == 1, "no segment of version 1")
+    inputs = r.u16()
+    need(r.u64() == 0, "unknown feature")
+    r.u64()
+    gen = r.u64()
+    r.i64()
+    for _ in range(inputs):
+        r.u64()
+    end = r.pos
+    need(r.u64() == xxhash.xxh3_64_intdigest(data[:end]), "header checksum")
+    return gen, r.pos
+
+
+def read_footer(data):
+    t = Reader(data[-24:])
+    pos, check, version, magic = t.u64(), t.u64(), t.u32(), t.take(4)
+    need(version == 1 and magic == b"SEND", "no trailer")
+    footer = data[pos:-24]
+    need(check == xxhash.xxh3_64_intdigest(footer), "footer checksum")
+    r = Reader(footer)
+    f = {"gen": r.u64(), "min": r.i64(), "max": r.i64(), "entries": r.varint(), "line_bytes": r.varint(),
+         "blocks": r.varint(), "streams": r.varint(), "sections": {}}
+    for _ in range(r.varint()):
+        kind = r.varint()
+        encoding, at, stored, raw, check = r.u8(), r.varint(), r.varint(), r.varint(), r.u64()
+        body = data[at:at + stored]
+        need(len(body) == stored and check == xxhash.xxh3_64_intdigest(body), "checksum of section %d" % kind)
+        f["sections"][kind] = (at, stored, body if encoding == 0 else unpack(encoding, body, raw))
+    r.end("footer")
+    return f
+
+
+def read_blocks(data, f):
+    """Per block: times, lines, metadata sets of its entries."""
+    at, stored, _ = f["sections"][1]
+    r = Reader(f["sections"][3][2])
+    blocks, pos = [], at
+    for _ in range(f["blocks"]):
+        need(r.varint() == pos, "a gap between blocks")
+        count, least, greatest = r.varint(), r.i64(), r.i64()
+        columns = []
+        for _ in range(4):
+            encoding, stored_bytes, raw_bytes, check = r.u8(), r.varint(), r.varint(), r.u64()
+            body = data[pos:pos + stored_bytes]
+            need(check == xxhash.xxh3_64_intdigest(body), "column checksum")
+            columns.append(unpack(encoding, body, raw_bytes))
+            pos += stored_bytes
+        blocks.append(read_block(count, least, greatest, columns))
+    r.end("block table")
+    need(pos == at + stored, "bytes behind the last block")
+    return blocks
+
+
+def read_block(count, least, greatest, columns):
+    r = Reader(columns[0])
+    scale, times, t = 10 ** r.u8(), [], 0
+    for _ in range(count):
+        t = wrap(t + r.zigzag())
+        times.append(t * scale)
+    r.end("times")
+    need(min(times) == least and max(times) == greatest, "block times")
+    r, text, lines = Reader(columns[1]), Reader(columns[2]), []
+    for _ in range(count):
+        lines.append(text.take(r.varint()))
+    r.end("lengths")
+    text.end("lines")
+    r = Reader(columns[3])
+    sets = [label_set(r.bytes()) for _ in range(r.varint())]
+    numbers = [r.varint() for _ in range(count)] if len(sets) > 1 else [0] * count
+    r.end("metadata")
+    return times, lines, [sets[n] for n in numbers]
+
+
+def text(data):
+    return data.decode("utf-8", "replace")
+
+
+def pairs_json(pairs):
+    return {text(n): text(v) for n, v in pairs}
+
+
+def print_streams(f, blocks):
+    r = Reader(f["sections"][2][2])
+    streams = entries = line_bytes = 0
+    for _ in range(r.varint()):
+        tenant = r.bytes()
+        for _ in range(r.varint()):
+            labels = label_set(r.bytes())
+            days, day = [], 0
+            for _ in range(r.varint()):
+                day += r.varint()
+                days.append(day)
+            seen = set()
+            for _ in range(r.varint()):
+                block, first, count, least = r.varint(), r.varint(), r.varint(), r.i64()
+                greatest, run_bytes = least + r.varint(), r.varint()
+                times, lines, sets = (column[first:first + count] for column in blocks[block])
+                need(len(times) == count and times == sorted(times), "run of entries")
+                need((times[0], times[-1]) == (least, greatest), "run times")
+                need(sum(map(len, lines)) == run_bytes, "run bytes")
+                for t, line, pairs in zip(times, lines, sets):
+                    seen.add(t // NS_PER_DAY + DAY_BIAS)
+                    entry = {"tenant": text(tenant), "time": str(t), "stream": pairs_json(labels)}
+                    if pairs:
+                        entry["metadata"] = pairs_json(pairs)
+                    entry["line"] = text(line)
+                    print(json.dumps(entry, ensure_ascii=False, separators=(",", ":")))
+                entries += count
+                line_bytes += run_bytes
+            need(days == sorted(seen), "days of a stream")
+            streams += 1
+    r.end("stream table")
+    need((streams, entries, line_bytes) == (f["streams"], f["entries"], f["line_bytes"]), "totals")
+
+
+def main():
+    if len(sys.argv) != 2 or sys.argv[1] in ("-h", "--help"):
+        print(__doc__.strip())
+        sys.exit(0 if len(sys.argv) == 2 else 2)
+    with open(sys.argv[1], "rb") as file:
+        data = file.read()
+    try:
+        gen, end = read_header(data)
+        f = read_footer(data)
+        need(f["gen"] == gen and f["sections"][1][0] == end, "header and footer disagree")
+        print_streams(f, read_blocks(data, f))
+    except (Damaged, KeyError, IndexError, zstandard.ZstdError) as e:
+        sys.exit("%s: damaged: %s" % (sys.argv[1], e))
+
+
+if __name__ == "__main__":
+    main()

@@ -23,7 +23,7 @@ enum { RETRY_AFTER_S = 5 };
 static bool decompress(struct push_kind kind, struct slice body, struct arena *a, struct slice *out,
                        struct err *err)
 {
-    *out = body;
+    *out = body.len > 0 ? body : SLICE(""); // never a NULL pointer
     if (kind.encoding != PUSH_PLAIN &&
         !inflate_body(kind.encoding == PUSH_GZIP ? INFLATE_GZIP : INFLATE_DEFLATE, *out, a, out, err))
         return false;

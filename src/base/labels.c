@@ -205,7 +205,24 @@ const struct label *labels_get(const struct labels *l, struct slice name)
 
 // --- order of printed sets --------------------------------------------------------------------------
 
-int labels_cmp_printed(struct slice encoded_a, struct slice encoded_b)
+// Order of two texts as they are printed, each followed by a byte that no plain text holds before its end.
+// False when one holds what printing escapes: the caller prints then.
+static bool cmp_plain(struct slice a, struct slice b, uint8_t end, int *order_out)
+{
+    size_t i = 0, len = a.len < b.len ? a.len : b.len;
+    while (i < len && a.ptr[i] == b.ptr[i])
+        i++;
+    for (size_t n = 0; n <= i; n++) // what is equal is looked at once
+        if ((n < a.len && (a.ptr[n] < 0x20 || a.ptr[n] >= 0x7F || a.ptr[n] == '"' || a.ptr[n] == '\\')) ||
+            (n == i && n < b.len &&
+             (b.ptr[n] < 0x20 || b.ptr[n] >= 0x7F || b.ptr[n] == '"' || b.ptr[n] == '\\')))
+            return false;
+    uint8_t x = i < a.len ? a.ptr[i] : end, y = i < b.len ? b.ptr[i] : end;
+    *order_out = i == a.len && i == b.len ? 0 : (x > y) - (x < y);
+    return true;
+}
+
+static int cmp_by_printing(struct slice encoded_a, struct slice encoded_b)
 {
     struct buf a, b;
     buf_init(&a, 0);
@@ -216,6 +233,27 @@ int labels_cmp_printed(struct slice encoded_a, struct slice encoded_b)
     buf_done(&a);
     buf_done(&b);
     return order;
+}
+
+int labels_cmp_printed(struct slice encoded_a, struct slice encoded_b)
+{
+    struct labels_walk x = labels_walk(encoded_a), y = labels_walk(encoded_b);
+    struct label a, b;
+    for (;;) {
+        bool more_a = labels_next(&x, &a), more_b = labels_next(&y, &b);
+        if (!more_a && !more_b)
+            return 0;
+        // `, ` sorts before `}`, and a first name before it too unless it begins beyond `}`: no name does.
+        if (more_a != more_b)
+            return more_a ? -1 : 1;
+        int order;
+        if (!cmp_plain(a.name, b.name, '=', &order))
+            return cmp_by_printing(encoded_a, encoded_b);
+        if (order == 0 && !cmp_plain(a.value, b.value, '"', &order))
+            return cmp_by_printing(encoded_a, encoded_b);
+        if (order != 0)
+            return order;
+    }
 }
 
 // --- matchers ---------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ enum { PAGE_ENTRIES = 256 }; // of an `interval` query
 
 struct hit {
     int64_t time_ns;
-    uint32_t rank; // of its stream
+    uint32_t number; // of its stream in the selection
     uint32_t source;
     uint64_t order;
     uint32_t position; // in its run
@@ -35,7 +35,7 @@ struct top {
     struct hit *heap; // the worst first
     uint32_t count, limit;
     const struct view_run *run; // being visited
-    const struct view_stream *stream;
+    struct slice stream; // its labels
     uint64_t kept_bytes; // copied lines; those that were pushed out again are garbage
     bool truncated;      // something was pushed out or not let in
 };
@@ -45,8 +45,8 @@ static int compare(const struct hit *a, const struct hit *b, bool forward)
 {
     if (a->time_ns != b->time_ns)
         return (a->time_ns < b->time_ns) == forward ? -1 : 1;
-    if (a->rank != b->rank)
-        return a->rank < b->rank ? -1 : 1;
+    if (a->number != b->number)
+        return labels_cmp_printed(a->stream, b->stream);
     if (a->order != b->order)
         return (a->order < b->order) == forward ? -1 : 1;
     if (a->position != b->position)
@@ -97,11 +97,11 @@ static bool offer(void *ctx, const struct scan_hit *found)
 {
     struct top *t = ctx;
     struct hit h = {.time_ns = found->line.time_ns,
-                    .rank = t->stream->rank,
+                    .number = t->run->stream,
                     .source = t->run->source,
                     .order = t->run->order,
                     .position = found->position,
-                    .stream = t->stream->labels};
+                    .stream = t->stream};
     if (t->count < t->limit) {
         keep(t, &h, &found->line);
         t->heap[t->count] = h;
@@ -137,7 +137,7 @@ static int oldest_first(const void *a, const void *b)
     return (x->min_ns > y->min_ns) - (x->min_ns < y->min_ns);
 }
 
-static bool visit_runs(struct top *t, const struct view_selection *sel, const struct pipeline *p,
+static bool visit_runs(struct top *t, struct view_selection *sel, const struct pipeline *p,
                        const struct view_run **runs, int64_t from_ns, int64_t to_ns, struct err *err)
 {
     AUTO(arena_done) struct arena scratch;
@@ -151,9 +151,10 @@ static bool visit_runs(struct top *t, const struct view_selection *sel, const st
         if (damaged)
             continue;
         t->run = runs[i];
-        t->stream = &sel->streams[runs[i]->stream];
+        if (!view_labels(t->scan->view, &sel->streams[runs[i]->stream], t->a, &t->stream, err))
+            return false;
         scan_bounds(&e, from_ns, to_ns, &first, &end);
-        (void)scan_run(t->scan, p, t->stream->labels, &e, first, end, t->forward, &scratch, offer, t);
+        (void)scan_run(t->scan, p, t->stream, &e, first, end, t->forward, &scratch, offer, t);
         arena_reset(&scratch);
         if (!arena_ok(t->a, "log query", err))
             return false;
@@ -175,7 +176,7 @@ static uint32_t drop_doubles(struct hit *hits, uint32_t count, bool forward)
     for (uint32_t i = 0; i < count; i++) {
         bool twice = false;
         for (uint32_t n = kept; n-- > 0 && !twice;) {
-            if (hits[n].time_ns != hits[i].time_ns || hits[n].rank != hits[i].rank)
+            if (hits[n].time_ns != hits[i].time_ns || hits[n].number != hits[i].number)
                 break;
             twice = same_entry(&hits[n], &hits[i]);
             if (twice && !forward) { // the later in this order was ingested first
@@ -205,7 +206,7 @@ struct search {
 };
 
 // The best `limit` entries of [from, to), sorted. Fewer only when there are no more.
-static bool best_hits(struct search *s, const struct view_selection *sel, int64_t from_ns,
+static bool best_hits(struct search *s, struct view_selection *sel, int64_t from_ns,
                       int64_t to_ns, uint32_t limit, struct hit **hits_out, uint32_t *count_out,
                       struct err *err)
 {
@@ -216,7 +217,6 @@ static bool best_hits(struct search *s, const struct view_selection *sel, int64_
         runs[i] = &sel->runs[i];
     qsort(runs, sel->runs_count, sizeof *runs, s->forward ? oldest_first : newest_first);
     for (uint32_t room = limit;; room *= 2) {
-        struct arena_mark mark = arena_mark(s->a);
         struct top t = {.scan = s->scan, .a = s->a, .forward = s->forward, .limit = room};
         t.heap = arena_array(s->a, room, sizeof *t.heap);
         if (t.heap == NULL)
@@ -231,7 +231,6 @@ static bool best_hits(struct search *s, const struct view_selection *sel, int64_
             *count_out = kept < limit ? kept : limit;
             return true;
         }
-        arena_rewind(s->a, mark);
     }
 }
 
@@ -242,7 +241,7 @@ static bool far_enough(int64_t a_ns, int64_t b_ns, int64_t interval_ns)
 }
 
 // Entries at least `interval` apart (loki-http.md 6.3), page by page.
-static bool spaced_hits(struct search *s, const struct view_selection *sel,
+static bool spaced_hits(struct search *s, struct view_selection *sel,
                         const struct query_range *range, struct hit **hits_out, uint32_t *count_out,
                         struct err *err)
 {
@@ -410,6 +409,36 @@ static bool visit_piece(void *ctx, const struct run_entries *e, uint32_t first, 
     return !v->failed;
 }
 
+// A selected stream with its runs.
+struct ordered {
+    struct slice labels;
+    uint32_t first, count;
+};
+
+static int by_printed_labels(const void *a, const void *b)
+{
+    return labels_cmp_printed(((const struct ordered *)a)->labels, ((const struct ordered *)b)->labels);
+}
+
+static bool order_streams(struct scan *scan, struct view_selection *sel, struct arena *a,
+                          struct ordered **out, struct err *err)
+{
+    struct ordered *o = arena_zalloc(a, (sel->streams_count + 1) * sizeof *o);
+    if (o == NULL)
+        return arena_ok(a, "streams of a selection", err);
+    if (!view_labels_all(scan->view, sel, a, err))
+        return false;
+    for (uint32_t i = 0; i < sel->streams_count; i++)
+        o[i].labels = sel->streams[i].labels;
+    for (uint32_t i = sel->runs_count; i-- > 0;) {
+        o[sel->runs[i].stream].first = i;
+        o[sel->runs[i].stream].count++;
+    }
+    qsort(o, sel->streams_count, sizeof *o, by_printed_labels);
+    *out = o;
+    return true;
+}
+
 bool logs_visit(const struct ast_logs *logs, const struct pipeline *pipeline,
                 const struct query_range *range, const struct query_context *context,
                 bool (*visit)(void *ctx, const struct query_entry *entry, struct err *err), void *ctx,
@@ -421,17 +450,19 @@ bool logs_visit(const struct ast_logs *logs, const struct pipeline *pipeline,
     if (!scan_begin(&scan, context, &result.stats, err) ||
         !scan_select(&scan, logs, range->from_ns, range->to_ns, &sel, err))
         return false;
-    view_settle(scan.view);
     AUTO(visiting_done) struct visiting v = {
         .scan = &scan, .pipeline = pipeline, .visit = visit, .ctx = ctx};
     arena_init(&v.scratch, QUERY_ARENA_BYTES_MAX);
     const struct merge_visitor visitor = {visit_piece, &v};
-    for (uint32_t i = 0, end; i < sel.runs_count; i = end) {
-        for (end = i + 1; end < sel.runs_count && sel.runs[end].stream == sel.runs[i].stream; end++)
-            continue;
-        v.stream = sel.streams[sel.runs[i].stream].labels;
-        if (!merge_stream(&scan, &sel.runs[i], end - i, VIEW_TIMES | VIEW_LINES | VIEW_METADATA,
-                          range->from_ns, range->to_ns, &visitor, err))
+    struct ordered *ordered = NULL;
+    if (!order_streams(&scan, &sel, context->arena, &ordered, err))
+        return false;
+    view_settle(scan.view);
+    for (uint32_t i = 0; i < sel.streams_count; i++) {
+        v.stream = ordered[i].labels;
+        if (!merge_stream(&scan, &sel.runs[ordered[i].first], ordered[i].count,
+                          VIEW_TIMES | VIEW_LINES | VIEW_METADATA, range->from_ns, range->to_ns, &visitor,
+                          err))
             return false;
     }
     result.warnings = scan.warnings;

@@ -328,7 +328,7 @@ static bool add_piece(void *ctx, const struct run_entries *e, uint32_t first, ui
     return !r->failed;
 }
 
-static bool visit_streams(struct range_agg *r, const struct view_selection *sel, int64_t from_ns,
+static bool visit_streams(struct range_agg *r, struct view_selection *sel, int64_t from_ns,
                           int64_t to_ns, struct err *err)
 {
     const struct merge_visitor visitor = {add_piece, r};
@@ -336,7 +336,8 @@ static bool visit_streams(struct range_agg *r, const struct view_selection *sel,
     for (uint32_t i = 0, end; i < sel->runs_count; i = end) {
         for (end = i + 1; end < sel->runs_count && sel->runs[end].stream == sel->runs[i].stream; end++)
             continue;
-        r->stream = sel->streams[sel->runs[i].stream].labels;
+        if (!view_labels(r->scan->view, &sel->streams[sel->runs[i].stream], r->ev->a, &r->stream, err))
+            return false;
         if (!merge_stream(r->scan, &sel->runs[i], end - i, columns, from_ns, to_ns, &visitor, err))
             return false;
     }

@@ -121,7 +121,8 @@ bool query_series(const struct query_context *context, const struct query_select
     for (size_t i = 0; i < selectors_count; i++) {
         struct view_selection sel;
         if (!view_select(view, selectors[i].matchers, selectors[i].matchers_count, from_ns, to_ns,
-                         context->arena, &sel, err))
+                         context->arena, &sel, err) ||
+            !view_labels_all(view, &sel, context->arena, err))
             return false;
         for (uint32_t n = 0; n < sel.streams_count; n++) {
             if (!arena_grow(context->arena, (void **)&sets, sizeof *sets, count, &room))

@@ -136,10 +136,11 @@ static inline void view_endp(struct view **view)
     view_end(*view);
 }
 
-// A stream with entries in the selected range. `labels` is borrowed from the view.
+// A stream with entries in the selected range. Of a million selected streams a query mostly looks at few:
+// their labels are fetched when first asked for.
 struct view_stream {
-    struct slice labels; // encoded
-    uint32_t rank;       // position in the ascending order of printed label strings, from 0
+    struct slice labels; // encoded; ptr NULL until view_labels()
+    uint64_t id;         // opaque
 };
 
 // A run of entries of one stream, in time order, loaded as a unit: part of a segment's block, or what a
@@ -157,7 +158,7 @@ struct view_run {
 };
 
 struct view_selection {
-    struct view_stream *streams; // by rank
+    struct view_stream *streams; // in no order
     uint32_t streams_count;
     struct view_run *runs; // by stream, then min_ns
     uint32_t runs_count;
@@ -168,6 +169,14 @@ struct view_selection {
 MUST_CHECK bool view_select(struct view *view, const struct label_matcher *matchers, size_t count,
                             int64_t from_ns, int64_t to_ns, struct arena *a,
                             struct view_selection *out, struct err *err);
+
+// Encoded labels of a selected stream, copied to `a` if they have to be fetched. May be called after
+// view_settle().
+MUST_CHECK bool view_labels(struct view *view, struct view_stream *stream, struct arena *a,
+                            struct slice *labels_out, struct err *err);
+// All streams' labels at once.
+MUST_CHECK bool view_labels_all(struct view *view, struct view_selection *selection, struct arena *a,
+                                struct err *err);
 
 enum view_columns { VIEW_TIMES = 1, VIEW_LENGTHS = 2, VIEW_LINES = 4, VIEW_METADATA = 8 };
 

@@ -2,7 +2,7 @@
  * view.c -- a query's hold on the store: one manifest, one index transaction of the same number (S3).
  *
  * V1  A view sees each generation exactly once: as a head or as a segment, never both, never neither.
- * V2  Everything view_select() returns is copied: it stays valid after view_settle().
+ * V2  Nothing that view_select() returns needs the index read: it stays valid after view_settle().
  *
  * Threads: a view belongs to one thread; loaders of one view may run on many, for they touch only the
  * manifest's immutable objects.
@@ -20,6 +20,7 @@
 
 struct view {
     struct manifest *manifest; // one reference
+    struct index *index;       // borrowed from the store
     struct index_read read;
     bool settled;
     char *tenant; // owned
@@ -51,6 +52,7 @@ bool view_begin(struct store *st, struct slice tenant, struct view **view_out, s
     AUTO(view_endp) struct view *v = calloc(1, sizeof *v);
     assert(v != NULL);
     v->settled = true;
+    v->index = st->index;
     v->tenant = malloc(tenant.len + 1);
     assert(v->tenant != NULL);
     memcpy(v->tenant, tenant.ptr, tenant.len);
@@ -98,78 +100,89 @@ void view_end(struct view *v)
 
 // --- selecting --------------------------------------------------------------------------------------
 
-// The streams found so far, by fingerprint.
 struct selecting {
     struct view *view;
     struct arena *a;
     int64_t from_ns, to_ns;
     struct view_stream *streams;
-    struct hash128 *fingerprints; // parallel to streams
-    size_t streams_count, streams_room, fingerprints_room;
-    uint32_t *slots; // stream + 1; 0 is empty
-    size_t slots_room;
+    size_t streams_count, streams_room;
     struct view_run *runs;
     size_t runs_count, runs_room;
     uint32_t runs_pruned;
-    // The index' ids of the streams, and where they are in `streams`: NO_STREAM until a run was found.
+    // The index' ids of matching streams, and where they are in `streams`: NO_STREAM until a run was found.
     struct stream_ids ids;
     uint32_t *id_streams;
+    // Streams that only heads have, by fingerprint.
+    struct hash128 *fingerprints;
+    uint32_t *fingerprint_streams; // parallel
+    size_t fingerprints_count, fingerprints_room, fingerprint_streams_room;
+    uint32_t *slots; // place in fingerprints + 1; 0 is empty
+    size_t slots_room;
     uint64_t gen;    // of the segment or head being visited
     uint32_t source; // its number in the view
 };
 
 #define NO_STREAM UINT32_MAX
 
-static void slot_put(struct selecting *s, uint32_t stream)
+// The number of a new stream; NO_STREAM when the arena is full.
+static uint32_t add_stream(struct selecting *s, struct slice labels, uint64_t id)
 {
-    size_t at = s->fingerprints[stream].lo & (s->slots_room - 1);
+    if (s->streams_count >= NO_STREAM - 1 ||
+        (s->streams_count == s->streams_room &&
+         !arena_grow(s->a, (void **)&s->streams, sizeof *s->streams, s->streams_count, &s->streams_room)))
+        return NO_STREAM;
+    s->streams[s->streams_count] = (struct view_stream){labels, id};
+    return (uint32_t)s->streams_count++;
+}
+
+static void slot_put(struct selecting *s, size_t place)
+{
+    size_t at = s->fingerprints[place].lo & (s->slots_room - 1);
     while (s->slots[at] != 0)
         at = (at + 1) & (s->slots_room - 1);
-    s->slots[at] = stream + 1;
+    s->slots[at] = (uint32_t)place + 1;
 }
 
 static bool slots_grow(struct selecting *s)
 {
-    if ((s->streams_count + 1) * 2 <= s->slots_room)
+    if ((s->fingerprints_count + 1) * 2 <= s->slots_room)
         return true;
-    size_t room = s->slots_room == 0 ? 64 : s->slots_room * 4;
-    s->slots = arena_zalloc(s->a, room * sizeof *s->slots);
-    s->slots_room = room;
-    for (size_t i = 0; s->slots != NULL && i < s->streams_count; i++)
-        slot_put(s, (uint32_t)i);
+    s->slots_room = s->slots_room == 0 ? 64 : s->slots_room * 4;
+    s->slots = arena_zalloc(s->a, s->slots_room * sizeof *s->slots);
+    for (size_t i = 0; s->slots != NULL && i < s->fingerprints_count; i++)
+        slot_put(s, i);
     return s->slots != NULL;
 }
 
-// Number of the stream with these labels, made if need be; NO_STREAM when the arena is full.
-static uint32_t stream_number(struct selecting *s, struct slice labels, struct hash128 fingerprint)
+// Number of a stream that the index does not have; NO_STREAM when the arena is full. The labels are the
+// head's, which the view pins.
+static uint32_t head_stream(struct selecting *s, struct slice labels, struct hash128 fingerprint)
 {
     if (!slots_grow(s))
         return NO_STREAM;
     for (size_t at = fingerprint.lo & (s->slots_room - 1); s->slots[at] != 0;
          at = (at + 1) & (s->slots_room - 1))
         if (hash128_eq(s->fingerprints[s->slots[at] - 1], fingerprint))
-            return s->slots[at] - 1;
-    if (s->streams_count >= NO_STREAM - 1 ||
-        !arena_grow(s->a, (void **)&s->streams, sizeof *s->streams, s->streams_count,
-                    &s->streams_room) ||
-        !arena_grow(s->a, (void **)&s->fingerprints, sizeof *s->fingerprints, s->streams_count,
-                    &s->fingerprints_room))
+            return s->fingerprint_streams[s->slots[at] - 1];
+    if (!arena_grow(s->a, (void **)&s->fingerprints, sizeof *s->fingerprints, s->fingerprints_count,
+                    &s->fingerprints_room) ||
+        !arena_grow(s->a, (void **)&s->fingerprint_streams, sizeof *s->fingerprint_streams,
+                    s->fingerprints_count, &s->fingerprint_streams_room))
         return NO_STREAM;
-    struct slice copy = arena_copy(s->a, labels);
-    if (copy.ptr == NULL)
-        return NO_STREAM;
-    uint32_t number = (uint32_t)s->streams_count++;
-    s->streams[number] = (struct view_stream){.labels = copy};
-    s->fingerprints[number] = fingerprint;
-    slot_put(s, number);
-    return number;
+    uint32_t stream = add_stream(s, labels, 0);
+    s->fingerprints[s->fingerprints_count] = fingerprint;
+    s->fingerprint_streams[s->fingerprints_count] = stream;
+    slot_put(s, s->fingerprints_count++);
+    return stream;
 }
 
 static bool add_run(struct selecting *s, uint32_t stream, const struct index_run *run,
                     struct err *err)
 {
-    if (!arena_grow(s->a, (void **)&s->runs, sizeof *s->runs, s->runs_count, &s->runs_room))
-        return arena_ok(s->a, "runs of a selection", err);
+    if (stream == NO_STREAM ||
+        (s->runs_count == s->runs_room &&
+         !arena_grow(s->a, (void **)&s->runs, sizeof *s->runs, s->runs_count, &s->runs_room)))
+        return arena_ok(s->a, "streams and runs of a selection", err);
     s->runs[s->runs_count++] = (struct view_run){
         .stream = stream,
         .source = s->source,
@@ -199,14 +212,8 @@ static bool visit_row(void *ctx, size_t at, struct index_row row, struct err *er
             s->runs_pruned++;
             continue;
         }
-        if (s->id_streams[at] == NO_STREAM) {
-            struct slice labels;
-            if (!index_labels(&s->view->read, s->view->ns, s->ids.ids[at], &labels, err))
-                return false;
-            s->id_streams[at] = stream_number(s, labels, hash_128(labels));
-            if (s->id_streams[at] == NO_STREAM)
-                return arena_ok(s->a, "streams of a selection", err);
-        }
+        if (s->id_streams[at] == NO_STREAM)
+            s->id_streams[at] = add_stream(s, (struct slice){0}, s->ids.ids[at]);
         if (!add_run(s, s->id_streams[at], &run, err))
             return false;
     }
@@ -220,14 +227,12 @@ static bool segment_overlaps(const struct index_segment *row, int64_t from_ns, i
     return row->max_ns >= from_ns && row->min_ns < to_ns;
 }
 
-static bool select_segments(struct selecting *s, const struct label_matcher *matchers, size_t count,
-                            struct err *err)
+// Selects ids, where segments or heads of the range may hold them.
+static bool select_ids(struct selecting *s, const struct label_matcher *matchers, size_t count,
+                       struct err *err)
 {
     struct view *v = s->view;
-    bool any = false;
-    for (uint32_t i = 0; i < v->manifest->segments_count && !any; i++)
-        any = segment_overlaps(&v->manifest->segments[i].row, s->from_ns, s->to_ns);
-    if (!v->known || !any)
+    if (!v->known)
         return true;
     if (!index_select(&v->read, v->ns, matchers, count, s->a, &s->ids, err))
         return false;
@@ -236,7 +241,13 @@ static bool select_segments(struct selecting *s, const struct label_matcher *mat
         return arena_ok(s->a, "streams of a selection", err);
     for (size_t i = 0; i < s->ids.count; i++)
         s->id_streams[i] = NO_STREAM;
-    for (uint32_t i = 0; i < v->manifest->segments_count; i++) {
+    return true;
+}
+
+static bool select_segments(struct selecting *s, struct err *err)
+{
+    struct view *v = s->view;
+    for (uint32_t i = 0; i < v->manifest->segments_count && s->ids.count > 0; i++) {
         const struct index_segment *row = &v->manifest->segments[i].row;
         if (!segment_overlaps(row, s->from_ns, s->to_ns))
             continue;
@@ -248,6 +259,37 @@ static bool select_segments(struct selecting *s, const struct label_matcher *mat
     return true;
 }
 
+static int by_id(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+// The stream of a head's run: the index' where it has one, so that each stream is in the selection once.
+static bool stream_of_head(struct selecting *s, const struct head_run *run, uint32_t *stream_out,
+                           struct err *err)
+{
+    uint64_t id;
+    struct err why = {0};
+    bool indexed = s->ids.count > 0 &&
+                   index_find_stream(&s->view->read, s->view->ns, run->fingerprint, &id, &why);
+    if (why.code != ERR_NONE) {
+        *err = why;
+        return false;
+    }
+    const uint64_t *found =
+        indexed ? bsearch(&id, s->ids.ids, s->ids.count, sizeof id, by_id) : NULL;
+    if (found == NULL) {
+        *stream_out = head_stream(s, run->labels, run->fingerprint);
+        return true;
+    }
+    uint32_t *number = &s->id_streams[found - s->ids.ids];
+    if (*number == NO_STREAM)
+        *number = add_stream(s, run->labels, id);
+    *stream_out = *number;
+    return true;
+}
+
 // A head's run: `block` is the stream's number there.
 static bool visit_head_run(void *ctx, const struct head_run *run, struct err *err)
 {
@@ -256,10 +298,9 @@ static bool visit_head_run(void *ctx, const struct head_run *run, struct err *er
         s->runs_pruned++;
         return true;
     }
-    uint32_t stream = stream_number(s, run->labels, run->fingerprint);
-    if (stream == NO_STREAM)
-        return arena_ok(s->a, "streams of a selection", err);
-    return add_run(s, stream,
+    uint32_t stream;
+    return stream_of_head(s, run, &stream, err) &&
+           add_run(s, stream,
                    &(struct index_run){.block = run->stream,
                                        .entries_count = run->entries_count,
                                        .min_ns = run->min_ns,
@@ -281,16 +322,6 @@ static bool select_heads(struct selecting *s, const struct label_matcher *matche
     return true;
 }
 
-struct ranked {
-    struct slice printed;
-    uint32_t stream;
-};
-
-static int by_printed(const void *a, const void *b)
-{
-    return slice_cmp(((const struct ranked *)a)->printed, ((const struct ranked *)b)->printed);
-}
-
 static int by_stream_and_time(const void *a, const void *b)
 {
     const struct view_run *x = a, *y = b;
@@ -301,51 +332,52 @@ static int by_stream_and_time(const void *a, const void *b)
     return (x->order > y->order) - (x->order < y->order);
 }
 
-// Puts the streams into the order of their printed labels and the runs into that of the streams.
-static bool rank_streams(struct selecting *s, struct err *err)
-{
-    struct ranked *ranked = arena_array(s->a, s->streams_count + 1, sizeof *ranked);
-    struct view_stream *streams = arena_array(s->a, s->streams_count + 1, sizeof *streams);
-    uint32_t *rank_of = arena_array(s->a, s->streams_count + 1, sizeof *rank_of);
-    if (ranked == NULL || streams == NULL || rank_of == NULL)
-        return arena_ok(s->a, "streams of a selection", err);
-    AUTO(buf_done) struct buf text;
-    buf_init(&text, 0);
-    struct arena_mark mark = arena_mark(s->a);
-    for (size_t i = 0; i < s->streams_count; i++) {
-        buf_reset(&text);
-        labels_print(&text, s->streams[i].labels);
-        ranked[i] = (struct ranked){arena_copy(s->a, buf_slice(&text)), (uint32_t)i};
-    }
-    if (!arena_ok(s->a, "streams of a selection", err))
-        return false;
-    qsort(ranked, s->streams_count, sizeof *ranked, by_printed);
-    for (uint32_t rank = 0; rank < s->streams_count; rank++) {
-        streams[rank] = s->streams[ranked[rank].stream];
-        streams[rank].rank = rank;
-        rank_of[ranked[rank].stream] = rank;
-    }
-    arena_rewind(s->a, mark);
-    s->streams = streams;
-    for (size_t i = 0; i < s->runs_count; i++)
-        s->runs[i].stream = rank_of[s->runs[i].stream];
-    if (s->runs_count > 0)
-        qsort(s->runs, s->runs_count, sizeof *s->runs, by_stream_and_time);
-    return true;
-}
-
 bool view_select(struct view *v, const struct label_matcher *matchers, size_t count, int64_t from_ns,
                  int64_t to_ns, struct arena *a, struct view_selection *out, struct err *err)
 {
     assert(!v->settled);
     struct selecting s = {.view = v, .a = a, .from_ns = from_ns, .to_ns = to_ns};
-    if (from_ns < to_ns && (!select_segments(&s, matchers, count, err) ||
-                            !select_heads(&s, matchers, count, err) || !rank_streams(&s, err)))
+    if (from_ns < to_ns && (!select_ids(&s, matchers, count, err) || !select_segments(&s, err) ||
+                            !select_heads(&s, matchers, count, err)))
         return false;
+    if (s.runs_count > 0)
+        qsort(s.runs, s.runs_count, sizeof *s.runs, by_stream_and_time);
     if (s.runs_count > UINT32_MAX)
         return err_set(err, ERR_LIMIT, "the selection has %zu runs", s.runs_count);
     *out = (struct view_selection){s.streams, (uint32_t)s.streams_count, s.runs,
                                    (uint32_t)s.runs_count, s.runs_pruned};
+    return true;
+}
+
+// Labels by id never change, so a transaction of their own serves after view_settle().
+bool view_labels(struct view *v, struct view_stream *stream, struct arena *a, struct slice *labels_out,
+                 struct err *err)
+{
+    if (stream->labels.ptr == NULL) {
+        struct index_read own, *read = &v->read;
+        struct slice labels;
+        if (v->settled && !index_read_begin(v->index, &own, err))
+            return false;
+        if (v->settled)
+            read = &own;
+        bool good = index_labels(read, v->ns, stream->id, &labels, err);
+        if (good)
+            stream->labels = arena_copy(a, labels);
+        if (v->settled)
+            index_read_end(&own);
+        if (!good || !arena_ok(a, "labels of a selection", err))
+            return false;
+    }
+    *labels_out = stream->labels;
+    return true;
+}
+
+bool view_labels_all(struct view *v, struct view_selection *selection, struct arena *a, struct err *err)
+{
+    struct slice ignored;
+    for (uint32_t i = 0; i < selection->streams_count; i++)
+        if (!view_labels(v, &selection->streams[i], a, &ignored, err))
+            return false;
     return true;
 }
 

@@ -5,6 +5,7 @@
 #include "tap.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 void test_batch_init(struct test_batch *b, const char *tenant)
 {
@@ -109,6 +110,17 @@ bool test_push(struct store *st, const char *tenant, const char *labels, int64_t
     return good;
 }
 
+// Streams by printed labels; a stream's runs as they were.
+static int by_labels(const void *a, const void *b, void *selection)
+{
+    const struct view_selection *sel = selection;
+    const struct view_run *x = a, *y = b;
+    if (x->stream == y->stream)
+        return x->min_ns != y->min_ns ? (x->min_ns > y->min_ns) - (x->min_ns < y->min_ns)
+                                      : (x->order > y->order) - (x->order < y->order);
+    return labels_cmp_printed(sel->streams[x->stream].labels, sel->streams[y->stream].labels);
+}
+
 void test_dump(struct store *st, const char *tenant, int64_t from_ns, int64_t to_ns, struct buf *out)
 {
     struct err err;
@@ -119,6 +131,9 @@ void test_dump(struct store *st, const char *tenant, int64_t from_ns, int64_t to
     struct view_selection sel;
     must(view_select(v, NULL, 0, from_ns, to_ns, &a, &sel, &err), &err);
     view_settle(v);
+    must(view_labels_all(v, &sel, &a, &err), &err);
+    if (sel.runs_count > 0)
+        qsort_r(sel.runs, sel.runs_count, sizeof *sel.runs, by_labels, &sel);
     struct run_loader *loader = run_loader_new(v);
     for (uint32_t i = 0; i < sel.runs_count; i++) {
         struct run_entries e;

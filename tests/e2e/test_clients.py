@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""Real access logs by real clients: nginx serves requests, its log is pushed by curl, winston-loki and pino-loki, and what the
+server answers is what grep finds in the file. Speaks TAP."""
+import http.client
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from lib import ROOT, Server, Tap, free_port, wait_until  # noqa: E402
+
+CLIENTS = os.path.join(ROOT, "tests", "clients")
+REQUESTS = 4000
+LINES_PER_PUSH = 500
+
+CONFIG = """
+daemon off;
+pid {dir}/nginx.pid;
+error_log {dir}/error.log;
+worker_processes 1;
+events {{ worker_connections 64; }}
+http {{
+    access_log {dir}/access.log combined;
+    client_body_temp_path {dir}/t1; proxy_temp_path {dir}/t2; fastcgi_temp_path {dir}/t3; uwsgi_temp_path {dir}/t4; scgi_temp_path {dir}/t5;
+    server {{ listen 127.0.0.1:{port}; root {dir}/www; keepalive_requests 100000; }}
+}}
+"""
+
+
+def serve_requests(folder):
+    """Some thousand requests to a real nginx; returns the lines of its access log."""
+    os.makedirs(os.path.join(folder, "www"))
+    for name in ("index.html", "app.js", "404.txt"):
+        with open(os.path.join(folder, "www", name), "w") as f:
+            f.write("hello\n" * 10)
+    port = free_port()
+    config = os.path.join(folder, "nginx.conf")
+    with open(config, "w") as f:
+        f.write(CONFIG.format(dir=folder, port=port))
+    nginx = subprocess.Popen(["/usr/sbin/nginx", "-c", config, "-e", os.path.join(folder, "error.log")])
+    try:
+        chance = random.Random(1)
+        conn = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+
+        def up():
+            try:
+                conn.request("GET", "/")
+                return conn.getresponse().read() is not None
+            except OSError:
+                conn.close()
+                return False
+        assert wait_until(up, 10)
+        for n in range(REQUESTS):
+            path = chance.choice(["/", "/index.html", "/app.js", "/404.txt", "/wp-login.php", "/.env", "/missing/%d" % n, "/?q=%22a%22"])
+            agent = chance.choice(["curl/8.5", "Mozilla/5.0 (X11; Linux)", 'bad "quoted" agent', "sqlmap/1.7"])
+            conn.request(chance.choice(["GET", "GET", "HEAD"]), path, headers={"User-Agent": agent, "Referer": "https://e.org/%d" % n})
+            conn.getresponse().read()
+    finally:
+        nginx.terminate()
+        nginx.wait()
+    with open(os.path.join(folder, "access.log")) as f:
+        return f.read().splitlines()
+
+
+def push_by_curl(url, lines, folder):
+    now = time.time_ns()
+    for first in range(0, len(lines), LINES_PER_PUSH):
+        part = lines[first:first + LINES_PER_PUSH]
+        path = os.path.join(folder, "push.json")
+        with open(path, "w") as f:
+            json.dump({"streams": [{"stream": {"job": "nginx", "client": "curl"},
+                                    "values": [[str(now + first + i), line] for i, line in enumerate(part)]}]}, f)
+        status = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Content-Type: application/json",
+                                 "--data-binary", "@" + path, url + "/loki/api/v1/push"], stdout=subprocess.PIPE).stdout
+        if status != b"204":
+            return status
+    return b"204"
+
+
+def found(server, query, since):
+    """All lines of a query, paged as logcli does."""
+    out, end = [], time.time_ns() + 10**9
+    while True:
+        answer = server.query_range(query, since, end, limit=5000, direction="backward")["data"]["result"]
+        page = sorted((int(v[0]), v[1]) for s in answer for v in s["values"])
+        out += page
+        if len(page) < 5000:
+            return [line for _, line in out]
+        end = page[0][0]
+
+
+def main():
+    tap = Tap()
+    with tempfile.TemporaryDirectory() as folder, Server() as server:
+        since = time.time_ns() - 60 * 10**9
+        lines = serve_requests(folder)
+        log = os.path.join(folder, "access.log")
+        tap.ok(len(lines) > REQUESTS, "nginx logged %d requests" % len(lines))
+        tap.equal(push_by_curl(server.url, lines, folder), b"204", "curl pushes them as JSON")
+        env = {**os.environ, "NODE_PATH": os.path.join(CLIENTS, "node_modules")}
+        for client, args in (("winston-protobuf", ["winston.js", server.url, log, "protobuf"]),
+                             ("winston-json", ["winston.js", server.url, log, "json"]), ("pino", ["pino.js", server.url, log])):
+            out = subprocess.run(["node"] + args, cwd=CLIENTS, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
+            tap.ok(out.returncode == 0, client + " pushes them", out.stdout.decode())
+        grep = subprocess.run(["grep", "404", log], stdout=subprocess.PIPE).stdout.decode().splitlines()
+        tap.ok(0 < len(grep) < len(lines), "grep finds 404 in %d lines" % len(grep))
+        for state in ("the log", "segments"):
+            for client in ("curl", "winston-protobuf", "winston-json"):
+                got = found(server, '{job="nginx", client="%s"} |= "404"' % client, since)
+                tap.ok(sorted(got) == sorted(grep), "%s: from %s the query finds what grep finds" % (client, state),
+                       "%d lines, grep %d" % (len(got), len(grep)))
+            # pino wraps each line in a message of its own.
+            got = found(server, '{job="nginx", client="pino"} |= "404"', since)
+            messages = sorted(json.loads(line)["msg"] for line in got if "404" in json.loads(line)["msg"])
+            tap.ok(messages == sorted(grep), "pino: from %s likewise" % state, "%d lines, grep %d" % (len(messages), len(grep)))
+            addresses = subprocess.run(["grep", "-cE", "sqlmap.*", log], stdout=subprocess.PIPE).stdout
+            got = found(server, '{job="nginx", client="curl"} |~ "sqlmap.*" |= ip("127.0.0.0/8")', since)
+            tap.equal(len(got), int(addresses), "regular expressions and ip() agree with grep from " + state)
+            server.post("/flush")
+        tap.equal(sorted(server.get("/loki/api/v1/label/client/values").json()["data"]), ["curl", "pino", "winston-json", "winston-protobuf"],
+                  "the label's values are the clients")
+    tap.done()
+
+
+if __name__ == "__main__":
+    main()

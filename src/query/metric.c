@@ -9,6 +9,7 @@
 #include "query/metric.h"
 
 #include "base/limits.h"
+#include "base/slice_set.h"
 #include "query/merge.h"
 #include "query/scan.h"
 
@@ -134,48 +135,6 @@ static struct series *add_series(struct evaluation *ev, struct matrix *m, struct
     return s;
 }
 
-// Numbers for label sets.
-struct label_table {
-    struct arena *a;
-    struct slice *sets;
-    size_t count, room;
-    uint32_t *slots; // number + 1; 0 is empty
-    size_t slots_room;
-};
-
-static bool table_grow(struct label_table *t)
-{
-    if ((t->count + 1) * 2 <= t->slots_room)
-        return true;
-    t->slots_room = t->slots_room == 0 ? 64 : t->slots_room * 4;
-    t->slots = arena_zalloc(t->a, t->slots_room * sizeof *t->slots);
-    for (size_t i = 0; t->slots != NULL && i < t->count; i++) {
-        size_t at = hash64(t->sets[i]) & (t->slots_room - 1);
-        while (t->slots[at] != 0)
-            at = (at + 1) & (t->slots_room - 1);
-        t->slots[at] = (uint32_t)i + 1;
-    }
-    return t->slots != NULL;
-}
-
-// The number of a set, given if need be; SIZE_MAX when the arena is full. New ones are copied.
-static size_t table_number(struct label_table *t, struct slice set)
-{
-    if (!table_grow(t))
-        return SIZE_MAX;
-    size_t at = hash64(set) & (t->slots_room - 1);
-    for (; t->slots[at] != 0; at = (at + 1) & (t->slots_room - 1))
-        if (slice_eq(t->sets[t->slots[at] - 1], set))
-            return t->slots[at] - 1;
-    if (!arena_grow(t->a, (void **)&t->sets, sizeof *t->sets, t->count, &t->room))
-        return SIZE_MAX;
-    t->sets[t->count] = arena_copy(t->a, set);
-    if (t->sets[t->count].ptr == NULL)
-        return SIZE_MAX;
-    t->slots[at] = (uint32_t)++t->count;
-    return t->count - 1;
-}
-
 // --- range aggregations -----------------------------------------------------------------------------
 
 struct counts {
@@ -191,7 +150,7 @@ struct range_agg {
     bool grouped;
     bool wants_bytes;
     struct scan *scan;
-    struct label_table table;
+    struct slice_set table; // label sets
     struct counts *counts; // by number in the table
     size_t counts_room;
     struct arena scratch;
@@ -236,7 +195,7 @@ static bool counts_of(struct range_agg *r, const struct line *l, size_t *number_
     }
     size_t before = r->table.count;
     struct slice labels = series_labels(r, l);
-    size_t number = labels.ptr == NULL ? SIZE_MAX : table_number(&r->table, labels);
+    size_t number = labels.ptr == NULL ? SIZE_MAX : slice_set_add(&r->table, labels);
     arena_reset(&r->scratch);
     if (number == SIZE_MAX)
         return fail_memory(r);
@@ -350,7 +309,7 @@ static bool make_series(struct range_agg *r, struct matrix *out, struct err *err
     enum token_kind fn = r->ast->range_agg.fn;
     double seconds = (double)r->ast->range_agg.range.range_ns / 1e9;
     for (size_t i = 0; i < r->table.count; i++) {
-        struct series *s = add_series(ev, out, r->table.sets[i]);
+        struct series *s = add_series(ev, out, r->table.items[i]);
         if (s == NULL)
             return no_memory(ev, err);
         uint64_t entries = 0, bytes = 0;
@@ -402,7 +361,7 @@ static bool eval_range_agg(struct evaluation *ev, const struct ast *ast, const s
         .grouped = around != NULL,
         .wants_bytes = ast->range_agg.fn == TOK_BYTES_OVER_TIME || ast->range_agg.fn == TOK_BYTES_RATE,
         .scan = &scan,
-        .table = {.a = ev->a},
+        .table = {.arena = ev->a},
         .last_number = SIZE_MAX,
     };
     arena_init(&r.scratch, QUERY_ARENA_BYTES_MAX);
@@ -456,14 +415,14 @@ static bool eval_vector_agg(struct evaluation *ev, const struct ast *ast, struct
     struct matrix in = {0};
     if (!eval(ev, inner, &in, err))
         return false;
-    struct label_table table = {.a = ev->a};
+    struct slice_set table = {.arena = ev->a};
     double *counts = arena_zalloc(ev->a, (in.count + 1) * ev->steps.count * sizeof *counts);
     if (counts == NULL)
         return no_memory(ev, err);
     for (size_t i = 0; i < in.count; i++) {
         size_t before = table.count;
-        size_t number = table_number(&table, group_labels(ast->vector_agg.grouping, in.items[i].labels, ev->a));
-        if (number == SIZE_MAX || (table.count > before && add_series(ev, out, table.sets[number]) == NULL))
+        size_t number = slice_set_add(&table, group_labels(ast->vector_agg.grouping, in.items[i].labels, ev->a));
+        if (number == SIZE_MAX || (table.count > before && add_series(ev, out, table.items[number]) == NULL))
             return no_memory(ev, err);
         struct series *to = &out->items[number];
         for (uint32_t t = 0; t < ev->steps.count; t++)

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/slice_set.h"
 #include "store/state.h"
 #include "store/view.h"
 
@@ -383,44 +384,9 @@ bool view_labels_all(struct view *v, struct view_selection *selection, struct ar
 
 // --- label names and values -------------------------------------------------------------------------
 
-// Distinct byte strings, in an arena.
-struct name_set {
-    struct arena *a;
-    struct slice *items;
-    size_t count, room;
-    uint32_t *slots; // item + 1; 0 is empty
-    size_t slots_room;
-};
-
-static bool name_set_rehash(struct name_set *set)
+static bool name_set_add(struct slice_set *set, struct slice name, struct err *err)
 {
-    if ((set->count + 1) * 2 <= set->slots_room)
-        return true;
-    set->slots_room = set->slots_room == 0 ? 64 : set->slots_room * 4;
-    set->slots = arena_zalloc(set->a, set->slots_room * sizeof *set->slots);
-    for (size_t i = 0; set->slots != NULL && i < set->count; i++) {
-        size_t at = hash64(set->items[i]) & (set->slots_room - 1);
-        while (set->slots[at] != 0)
-            at = (at + 1) & (set->slots_room - 1);
-        set->slots[at] = (uint32_t)i + 1;
-    }
-    return set->slots != NULL;
-}
-
-// Copies what it has not seen yet.
-static bool name_set_add(struct name_set *set, struct slice name, struct err *err)
-{
-    if (!name_set_rehash(set))
-        return arena_ok(set->a, "label names", err);
-    size_t at = hash64(name) & (set->slots_room - 1);
-    for (; set->slots[at] != 0; at = (at + 1) & (set->slots_room - 1))
-        if (slice_eq(set->items[set->slots[at] - 1], name))
-            return true;
-    if (!arena_grow(set->a, (void **)&set->items, sizeof *set->items, set->count, &set->room))
-        return arena_ok(set->a, "label names", err);
-    set->items[set->count++] = arena_copy(set->a, name);
-    set->slots[at] = (uint32_t)set->count;
-    return arena_ok(set->a, "label names", err);
+    return slice_set_add(set, name) != SIZE_MAX || arena_ok(set->arena, "label names", err);
 }
 
 static int by_bytes(const void *a, const void *b)
@@ -434,7 +400,7 @@ struct naming {
     const struct label_matcher *matchers;
     size_t matchers_count;
     int64_t from_ns, to_ns; // whole days
-    struct name_set set;
+    struct slice_set set;
     // While visiting.
     struct stream_ids ids;
     bool *active; // of each id
@@ -472,11 +438,11 @@ static bool visit_activity(void *ctx, size_t at, struct index_row row, struct er
 static bool name_matching_segments(struct naming *n, struct err *err)
 {
     struct view *v = n->view;
-    if (!index_select(&v->read, v->ns, n->matchers, n->matchers_count, n->set.a, &n->ids, err))
+    if (!index_select(&v->read, v->ns, n->matchers, n->matchers_count, n->set.arena, &n->ids, err))
         return false;
-    n->active = arena_zalloc(n->set.a, n->ids.count + 1);
+    n->active = arena_zalloc(n->set.arena, n->ids.count + 1);
     if (n->active == NULL)
-        return arena_ok(n->set.a, "streams of a selection", err);
+        return arena_ok(n->set.arena, "streams of a selection", err);
     for (uint32_t i = 0; i < v->manifest->segments_count; i++) {
         const struct index_segment *row = &v->manifest->segments[i].row;
         if (segment_overlaps(row, n->from_ns, n->to_ns) &&
@@ -508,9 +474,9 @@ static bool name_segments(struct naming *n, struct err *err)
 static bool keep_head_run(void *ctx, const struct head_run *run, struct err *err)
 {
     struct naming *n = ctx;
-    if (!arena_grow(n->set.a, (void **)&n->head_runs, sizeof *n->head_runs, n->head_runs_count,
+    if (!arena_grow(n->set.arena, (void **)&n->head_runs, sizeof *n->head_runs, n->head_runs_count,
                     &n->head_runs_room))
-        return arena_ok(n->set.a, "streams of a head", err);
+        return arena_ok(n->set.arena, "streams of a head", err);
     n->head_runs[n->head_runs_count++] = *run;
     return true;
 }
@@ -564,7 +530,7 @@ bool view_label_names(struct view *v, const struct label_matcher *matchers, size
                       size_t *names_count_out, struct err *err)
 {
     struct naming n = {.view = v, .matchers = matchers, .matchers_count = count,
-                       .from_ns = from_ns, .to_ns = to_ns, .set = {.a = a}};
+                       .from_ns = from_ns, .to_ns = to_ns, .set = {.arena = a}};
     return name_all(&n, names_out, names_count_out, err);
 }
 
@@ -574,7 +540,7 @@ bool view_label_values(struct view *v, struct slice name, const struct label_mat
 {
     assert(name.len > 0);
     struct naming n = {.view = v, .wanted = name, .matchers = matchers, .matchers_count = count,
-                       .from_ns = from_ns, .to_ns = to_ns, .set = {.a = a}};
+                       .from_ns = from_ns, .to_ns = to_ns, .set = {.arena = a}};
     return name_all(&n, values_out, values_count_out, err);
 }
 
@@ -584,7 +550,7 @@ bool store_tenants(struct store *st, struct arena *a, struct slice **tenants_out
     AUTO(view_endp) struct view *v = NULL;
     if (!view_begin(st, SLICE(""), &v, err))
         return false;
-    struct naming n = {.view = v, .set = {.a = a}};
+    struct naming n = {.view = v, .set = {.arena = a}};
     struct slice *indexed;
     size_t indexed_count;
     if (!index_tenants(&v->read, a, &indexed, &indexed_count, err))

@@ -1,0 +1,23 @@
+# Bash completion for mstored and mstore-dump: source this file.
+_mstored() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+    case $prev in
+    --data) COMPREPLY=($(compgen -d -- "$cur")) ;;
+    --config) COMPREPLY=($(compgen -f -- "$cur")) ;;
+    --durability) COMPREPLY=($(compgen -W "sync crash" -- "$cur")) ;;
+    --log-level) COMPREPLY=($(compgen -W "debug info warn error" -- "$cur")) ;;
+    *) COMPREPLY=($(compgen -W "$(mstored --help | grep -o -- '--[a-z-]*' | sort -u)" -- "$cur")) ;;
+    esac
+}
+_mstore_dump() {
+    local cur=${COMP_WORDS[COMP_CWORD]}
+    if [ "$COMP_CWORD" = 1 ]; then
+        COMPREPLY=($(compgen -W "inspect cat verify rebuild --help --version" -- "$cur"))
+    elif [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W "--json --query --from --to --tenant --format --quiet --help" -- "$cur"))
+    else
+        COMPREPLY=($(compgen -f -- "$cur"))
+    fi
+}
+complete -F _mstored mstored
+complete -F _mstore_dump mstore-dump

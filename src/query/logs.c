@@ -10,6 +10,7 @@
  */
 #include "query/logs.h"
 
+#include "base/hash.h"
 #include "base/limits.h"
 #include "query/merge.h"
 #include "query/scan.h"
@@ -24,8 +25,11 @@ struct hit {
     uint32_t source;
     uint64_t order;
     uint32_t position; // in its run
-    struct slice stream; // encoded labels
-    struct slice text, metadata, error, error_details; // arena
+    struct slice stream;        // encoded labels as stored, for the order
+    struct hash128 stored;      // of line and metadata as stored: what makes an entry itself
+    struct slice text;          // arena, as all below
+    struct slice visible;       // stream labels, less what stages removed
+    struct slice metadata, parsed; // encoded, under visible names
 };
 
 struct top {
@@ -85,12 +89,15 @@ static void sift_up(struct top *t, uint32_t at)
 }
 
 // Copies what has to outlive the loaded run.
-static void keep(struct top *t, struct hit *h, const struct line *l)
+static void keep(struct top *t, struct hit *h, const struct scan_hit *found)
 {
+    const struct line *l = &found->line;
+    struct hash128 text = hash_128(found->text), metadata = hash_128(l->metadata);
+    h->stored = (struct hash128){text.hi ^ metadata.lo, text.lo + metadata.hi * UINT64_C(0x9e3779b97f4a7c15)};
     h->text = arena_copy(t->a, l->text);
-    h->metadata = arena_copy(t->a, l->metadata);
-    h->error = arena_copy(t->a, l->error);
-    h->error_details = arena_copy(t->a, l->error_details);
+    h->visible = l->opened ? line_stream(l, t->a) : h->stream;
+    h->metadata = line_metadata(l, t->a);
+    h->parsed = line_parsed(l, t->a);
 }
 
 static bool offer(void *ctx, const struct scan_hit *found)
@@ -103,7 +110,7 @@ static bool offer(void *ctx, const struct scan_hit *found)
                     .position = found->position,
                     .stream = t->stream};
     if (t->count < t->limit) {
-        keep(t, &h, &found->line);
+        keep(t, &h, found);
         t->heap[t->count] = h;
         sift_up(t, t->count++);
         return !t->a->overflowed;
@@ -111,7 +118,7 @@ static bool offer(void *ctx, const struct scan_hit *found)
     t->truncated = true;
     if (compare(&h, &t->heap[0], t->forward) >= 0)
         return h.time_ns == t->heap[0].time_ns; // the rest of this run is only worse
-    keep(t, &h, &found->line);
+    keep(t, &h, found);
     t->heap[0] = h;
     sift_down(t, 0);
     return !t->a->overflowed;
@@ -155,7 +162,6 @@ static bool visit_runs(struct top *t, struct view_selection *sel, const struct p
             return false;
         scan_bounds(&e, from_ns, to_ns, &first, &end);
         (void)scan_run(t->scan, p, t->stream, &e, first, end, t->forward, &scratch, offer, t);
-        arena_reset(&scratch);
         if (!arena_ok(t->a, "log query", err))
             return false;
     }
@@ -166,7 +172,7 @@ static bool visit_runs(struct top *t, struct view_selection *sel, const struct p
 
 static bool same_entry(const struct hit *a, const struct hit *b)
 {
-    return a->source != b->source && slice_eq(a->text, b->text) && slice_eq(a->metadata, b->metadata);
+    return a->source != b->source && hash128_eq(a->stored, b->stored);
 }
 
 // Removes equal entries of different sources from sorted hits, keeping the first ingested.
@@ -289,10 +295,13 @@ static int by_labels(const void *a, const void *b)
     return order != 0 ? order : (x->number > y->number) - (x->number < y->number);
 }
 
-static struct line line_of(const struct hit *h)
+// One set of three that have no name in common.
+static struct slice merge_sets(const struct hit *h, struct arena *a)
 {
-    return (struct line){.time_ns = h->time_ns, .text = h->text, .stream = h->stream,
-                         .metadata = h->metadata, .error = h->error, .error_details = h->error_details};
+    struct line l = {.stream = h->visible, .metadata = h->metadata};
+    struct slice both = line_labels(&l, a);
+    l = (struct line){.stream = both.ptr != NULL ? both : LABELS_EMPTY, .metadata = h->parsed};
+    return line_labels(&l, a);
 }
 
 static bool group(struct arena *a, const struct hit *hits, uint32_t count, bool categorize,
@@ -304,20 +313,16 @@ static bool group(struct arena *a, const struct hit *hits, uint32_t count, bool 
     AUTO(buf_done) struct buf text;
     buf_init(&text, 0);
     for (uint32_t i = 0; i < count && g != NULL && entries != NULL && streams != NULL; i++) {
-        struct line l = line_of(&hits[i]);
+        const struct hit *h = &hits[i];
         g[i] = (struct grouped){.number = i,
-                                .labels = categorize ? l.stream : line_labels(&l, a),
-                                .entry = {.time_ns = l.time_ns, .line = l.text}};
-        if (categorize) {
-            g[i].entry.metadata = line_metadata(&l, a);
-            g[i].entry.parsed = line_parsed(&l, a);
-        }
+                                .labels = categorize ? h->visible : merge_sets(h, a),
+                                .entry = {h->time_ns, h->text, h->metadata, h->parsed}};
         if (a->overflowed)
             break;
         buf_reset(&text);
         labels_print(&text, g[i].labels);
         g[i].printed = arena_copy(a, buf_slice(&text));
-        out->stats.metadata_bytes += l.metadata.len;
+        out->stats.metadata_bytes += h->metadata.len;
     }
     if (!arena_ok(a, "log query", err))
         return false;
@@ -390,13 +395,12 @@ static bool visit_hit(void *ctx, const struct scan_hit *hit)
 {
     struct visiting *v = ctx;
     const struct line *l = &hit->line;
-    struct query_entry entry = {.labels = v->stream,
+    struct query_entry entry = {.labels = line_stream(l, &v->scratch),
                                 .time_ns = l->time_ns,
                                 .line = l->text,
                                 .metadata = line_metadata(l, &v->scratch),
                                 .parsed = line_parsed(l, &v->scratch)};
     v->failed = !arena_ok(&v->scratch, "entry", v->err) || !v->visit(v->ctx, &entry, v->err);
-    arena_reset(&v->scratch);
     return !v->failed;
 }
 

@@ -50,6 +50,7 @@ struct evaluation {
 struct metric_plan {
     const struct ast_log_range *range; // whose pipeline it is
     struct pipeline *pipeline;
+    struct wanted_labels wanted;
     struct metric_plan *next;
 };
 
@@ -88,7 +89,7 @@ static bool plan_range(const struct ast *ast, struct arena *a, struct ast_regex 
     plan->range = range;
     plan->next = *list;
     *list = plan;
-    return pipeline_new(range->logs.stages, a, regexes, &plan->pipeline, err);
+    return pipeline_new(range->logs.stages, &plan->wanted, a, regexes, &plan->pipeline, err);
 }
 
 static bool plan_tree(const struct ast *ast, struct arena *a, struct ast_regex **regexes,
@@ -187,7 +188,7 @@ static struct slice series_labels(struct range_agg *r, const struct line *l)
 
 static bool counts_of(struct range_agg *r, const struct line *l, size_t *number_out)
 {
-    bool plain = l->error.len == 0;
+    bool plain = !pipeline_sets_labels(r->pipeline);
     if (plain && r->last_number != SIZE_MAX && l->metadata.ptr == r->last_metadata.ptr &&
         l->metadata.len == r->last_metadata.len) {
         *number_out = r->last_number;
@@ -196,7 +197,6 @@ static bool counts_of(struct range_agg *r, const struct line *l, size_t *number_
     size_t before = r->table.count;
     struct slice labels = series_labels(r, l);
     size_t number = labels.ptr == NULL ? SIZE_MAX : slice_set_add(&r->table, labels);
-    arena_reset(&r->scratch);
     if (number == SIZE_MAX)
         return fail_memory(r);
     if (r->table.count > before) {

@@ -40,6 +40,8 @@ void query_selector_done(struct query_selector *selector)
 
 // --- queries ----------------------------------------------------------------------------------------
 
+static const struct wanted_labels every_label = {0}; // log queries extract everything
+
 bool query_parse(struct slice text, struct arena *a, struct query **query_out, struct err *err)
 {
     AUTO(query_freep) struct query *q = arena_zalloc(a, sizeof *q);
@@ -48,7 +50,7 @@ bool query_parse(struct slice text, struct arena *a, struct query **query_out, s
     if (!ast_parse(text, a, &q->regexes, &q->ast, err))
         return false;
     bool good = q->ast->kind == AST_LOGS
-                    ? pipeline_new(q->ast->logs.stages, a, &q->regexes, &q->pipeline, err)
+                    ? pipeline_new(q->ast->logs.stages, &every_label, a, &q->regexes, &q->pipeline, err)
                     : metric_plan_new(q->ast, a, &q->regexes, &q->plan, err);
     if (!good)
         return false;

@@ -35,6 +35,7 @@ void scan_end(struct scan *s)
         s->stats->head_lines += l.head_lines;
         s->stats->head_bytes += l.head_bytes;
     }
+    line_space_done(&s->space);
     run_loader_free(s->loader);
     view_end(s->view);
     s->loader = NULL;
@@ -170,11 +171,17 @@ static bool scan_entry(struct run_scan *r, uint32_t n)
             .text = e->lines != NULL ? slice_of(e->lines[n], e->line_bytes[n]) : (struct slice){0},
             .stream = r->stream_labels,
             .metadata = e->metadata != NULL ? e->metadata[n] : LABELS_EMPTY,
+            .space = &r->s->space,
+            .scratch = r->scratch,
         }};
-    if (!pipeline_keeps(r->p, &hit.line, r->scratch))
-        return true;
-    r->s->stats->lines_matched++;
-    return r->visit(r->ctx, &hit);
+    hit.text = hit.line.text;
+    bool go_on = true;
+    if (pipeline_keeps(r->p, &hit.line)) {
+        r->s->stats->lines_matched++;
+        go_on = r->visit(r->ctx, &hit);
+    }
+    arena_reset(r->scratch);
+    return go_on;
 }
 
 static bool scan_with_needle(struct run_scan *r, uint32_t first, uint32_t end, struct slice needle)

@@ -12,6 +12,7 @@ struct scan {
     struct view *view;                   // owned
     struct run_loader *loader;           // owned
     struct query_stats *stats;           // borrowed
+    struct line_space space;             // of the line in hand
     const char **warnings;               // arena
     size_t warnings_count, warnings_room;
 };
@@ -29,10 +30,10 @@ MUST_CHECK bool scan_load(struct scan *s, const struct view_run *run, unsigned c
                           struct run_entries *out, bool *damaged_out, struct err *err);
 
 // Calls visit for each entry of a loaded run in [first, end) that the pipeline keeps, in the asked
-// direction, until visit returns false. The line's labels are set; lines are read only where the
-// pipeline or `lines` needs them.
+// direction, until visit returns false. `scratch` is emptied after each entry.
 struct scan_hit {
-    uint32_t position; // in the run
+    uint32_t position;   // in the run
+    struct slice text;   // as stored; line.text is what stages made of it
     struct line line;
 };
 bool scan_run(struct scan *s, const struct pipeline *p, struct slice stream_labels,

@@ -23,14 +23,18 @@ static void run(struct slice input, struct buf *out)
     buf_init(&stream, 0);
     struct label labels[] = {{SLICE("app"), SLICE("x")}, {SLICE("ip"), SLICE("10.1.2.3")}};
     labels_encode(&stream, &(struct labels){labels, 2});
-    struct line l = {.text = text, .stream = buf_slice(&stream), .metadata = buf_slice(&metadata)};
+    static const struct wanted_labels all = {0};
+    struct line_space space = {0};
+    struct line l = {.text = text, .stream = buf_slice(&stream), .metadata = buf_slice(&metadata),
+                     .space = &space, .scratch = &a};
     if (!ast_parse(slice_from(input, tab + 1), &a, &regexes, &ast, &err) ||
-        !pipeline_new(ast->logs.stages, &a, &regexes, &p, &err))
+        !pipeline_new(ast->logs.stages, &all, &a, &regexes, &p, &err))
         buf_put_cstr(out, err.text);
-    else if (!pipeline_keeps(p, &l, &a))
+    else if (!pipeline_keeps(p, &l))
         buf_put_cstr(out, "dropped");
     else
         buf_printf(out, "kept%s%.*s", l.error.len > 0 ? " " : "", SLICE_FMT(l.error_details));
+    line_space_done(&space);
     buf_done(&metadata);
     buf_done(&stream);
     ast_regexes_free(regexes);

@@ -1,9 +1,17 @@
 /* line.c -- see line.h. */
 #include "query/pipeline/line.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #define EXTRACTED SLICE("_extracted")
+
+void line_space_done(struct line_space *space)
+{
+    free(space->items);
+    free(space->dropped);
+    *space = (struct line_space){0};
+}
 
 static bool has_label(struct slice encoded, struct slice name)
 {
@@ -21,6 +29,80 @@ static bool find_pair(struct slice encoded, struct slice name, struct slice *val
     return false;
 }
 
+static struct slice extracted_name(struct slice name, struct arena *a)
+{
+    uint8_t *to = arena_alloc(a, name.len + EXTRACTED.len);
+    if (to == NULL)
+        return name;
+    memcpy(to, name.ptr, name.len);
+    memcpy(to + name.len, EXTRACTED.ptr, EXTRACTED.len);
+    return slice_of(to, name.len + EXTRACTED.len);
+}
+
+// --- opened lines -----------------------------------------------------------------------------------
+
+static void *grown(void *items, size_t *room, size_t item_bytes)
+{
+    *room = *room == 0 ? 32 : *room * 2;
+    items = realloc(items, *room * item_bytes);
+    assert(items != NULL);
+    return items;
+}
+
+static struct line_item *find_item(const struct line *l, struct slice name)
+{
+    for (size_t i = 0; i < l->space->count; i++)
+        if (slice_eq(l->space->items[i].name, name))
+            return &l->space->items[i];
+    return NULL;
+}
+
+static void add_item(struct line *l, struct slice name, struct slice value, bool parsed)
+{
+    struct line_space *s = l->space;
+    if (s->count == s->room)
+        s->items = grown(s->items, &s->room, sizeof *s->items);
+    s->items[s->count++] = (struct line_item){name, value, parsed, true};
+}
+
+static void open_line(struct line *l)
+{
+    if (l->opened)
+        return;
+    assert(l->space != NULL);
+    l->opened = true;
+    l->space->count = l->space->dropped_count = 0;
+    struct label pair;
+    for (struct labels_walk w = labels_walk(l->metadata); labels_next(&w, &pair);) {
+        if (slice_eq(pair.name, SLICE("__error__")))
+            l->error = pair.value;
+        else if (slice_eq(pair.name, SLICE("__error_details__")))
+            l->error_details = pair.value;
+        else
+            add_item(l, has_label(l->stream, pair.name) ? extracted_name(pair.name, l->scratch) : pair.name,
+                     pair.value, false);
+    }
+}
+
+static bool is_dropped(const struct line *l, struct slice name)
+{
+    for (size_t i = 0; i < l->space->dropped_count; i++)
+        if (slice_eq(l->space->dropped[i], name))
+            return true;
+    return false;
+}
+
+static struct slice opened_label(const struct line *l, struct slice name, bool *found_out)
+{
+    const struct line_item *item = find_item(l, name);
+    *found_out = true;
+    if (item != NULL && item->present)
+        return item->value;
+    struct slice value = is_dropped(l, name) ? (struct slice){0} : labels_find(l->stream, name);
+    *found_out = value.len > 0;
+    return value;
+}
+
 struct slice line_label(const struct line *l, struct slice name, bool *found_out)
 {
     struct slice value = {0};
@@ -29,6 +111,8 @@ struct slice line_label(const struct line *l, struct slice name, bool *found_out
         *found_out = l->error.len > 0;
         return l->error;
     }
+    if (l->opened)
+        return opened_label(l, name, found_out);
     if (has_label(l->stream, name))
         return labels_find(l->stream, name);
     if (find_pair(l->metadata, name, &value))
@@ -43,6 +127,71 @@ struct slice line_label(const struct line *l, struct slice name, bool *found_out
     return value;
 }
 
+void line_fail(struct line *l, const char *error, const char *details)
+{
+    l->error = slice_cstr(error);
+    l->error_details = arena_copy(l->scratch, slice_cstr(details));
+}
+
+void line_parse_label(struct line *l, struct slice name, struct slice value, bool again)
+{
+    open_line(l);
+    struct line_item *item = find_item(l, name);
+    if (has_label(l->stream, name) || (item != NULL && !item->parsed && item->present)) {
+        name = extracted_name(name, l->scratch);
+        item = find_item(l, name);
+    }
+    if (item == NULL)
+        add_item(l, name, value, true);
+    else if (!item->parsed || again)
+        *item = (struct line_item){name, value, true, true};
+}
+
+void line_set_label(struct line *l, struct slice name, struct slice value)
+{
+    open_line(l);
+    struct line_item *item = find_item(l, name);
+    if (item == NULL)
+        add_item(l, name, value, true);
+    else
+        *item = (struct line_item){name, value, true, true};
+}
+
+void line_drop_label(struct line *l, struct slice name)
+{
+    open_line(l);
+    struct line_item *item = find_item(l, name);
+    if (slice_eq(name, SLICE("__error__")))
+        l->error = (struct slice){0};
+    if (slice_eq(name, SLICE("__error_details__")))
+        l->error_details = (struct slice){0};
+    if (item != NULL)
+        item->present = false;
+    if (has_label(l->stream, name) && !is_dropped(l, name)) {
+        struct line_space *s = l->space;
+        if (s->dropped_count == s->dropped_room)
+            s->dropped = grown(s->dropped, &s->dropped_room, sizeof *s->dropped);
+        s->dropped[s->dropped_count++] = name;
+    }
+}
+
+void line_keep_labels(struct line *l, bool (*keep)(const void *ctx, struct slice name, struct slice value),
+                      const void *ctx)
+{
+    open_line(l);
+    struct label pair;
+    for (struct labels_walk w = labels_walk(l->stream); labels_next(&w, &pair);) {
+        bool found;
+        struct slice value = line_label(l, pair.name, &found);
+        if (found && !keep(ctx, pair.name, value))
+            line_drop_label(l, pair.name);
+    }
+    for (size_t i = 0; i < l->space->count; i++) {
+        struct line_item *item = &l->space->items[i];
+        item->present = item->present && keep(ctx, item->name, item->value);
+    }
+}
+
 // --- sets -------------------------------------------------------------------------------------------
 
 static int by_name(const void *a, const void *b)
@@ -52,7 +201,10 @@ static int by_name(const void *a, const void *b)
 
 static struct slice encode(struct label *pairs, size_t count, struct arena *a)
 {
-    if (count > 1)
+    bool sorted = true;
+    for (size_t i = 1; i < count && sorted; i++)
+        sorted = slice_cmp(pairs[i - 1].name, pairs[i].name) < 0;
+    if (!sorted)
         qsort(pairs, count, sizeof *pairs, by_name);
     struct labels set = {pairs, (uint32_t)count};
     size_t bytes = labels_encoded_bytes(&set);
@@ -63,17 +215,34 @@ static struct slice encode(struct label *pairs, size_t count, struct arena *a)
     return slice_of(to, bytes);
 }
 
-// Visible metadata pairs, appended at pairs[count]; SIZE_MAX when the arena is full.
+static size_t add_stream(const struct line *l, struct label *pairs, size_t count)
+{
+    for (struct labels_walk w = labels_walk(l->stream); labels_next(&w, &pairs[count]);) {
+        const struct line_item *item = l->opened ? find_item(l, pairs[count].name) : NULL;
+        if ((item == NULL || !item->present) && !(l->opened && is_dropped(l, pairs[count].name)))
+            count++;
+    }
+    return count;
+}
+
+static size_t add_items(const struct line *l, struct label *pairs, size_t count, bool parsed)
+{
+    for (size_t i = 0; i < l->space->count; i++) {
+        const struct line_item *item = &l->space->items[i];
+        if (item->present && item->parsed == parsed)
+            pairs[count++] = (struct label){item->name, item->value};
+    }
+    return count;
+}
+
 static size_t add_metadata(const struct line *l, struct label *pairs, size_t count, struct arena *a)
 {
+    if (l->opened)
+        return add_items(l, pairs, count, false);
     struct label pair;
     for (struct labels_walk w = labels_walk(l->metadata); labels_next(&w, &pair);) {
-        if (has_label(l->stream, pair.name)) {
-            const char *renamed = arena_printf(a, "%.*s_extracted", SLICE_FMT(pair.name));
-            if (renamed[0] == '\0')
-                return SIZE_MAX;
-            pair.name = slice_cstr(renamed);
-        }
+        if (has_label(l->stream, pair.name))
+            pair.name = extracted_name(pair.name, a);
         pairs[count++] = pair;
     }
     return count;
@@ -81,44 +250,51 @@ static size_t add_metadata(const struct line *l, struct label *pairs, size_t cou
 
 static size_t add_parsed(const struct line *l, struct label *pairs, size_t count)
 {
+    if (l->opened)
+        count = add_items(l, pairs, count, true);
     if (l->error.len > 0)
         pairs[count++] = (struct label){SLICE("__error__"), l->error};
     if (l->error_details.len > 0)
         pairs[count++] = (struct label){SLICE("__error_details__"), l->error_details};
+    if (l->preserve_error)
+        pairs[count++] = (struct label){SLICE("__preserve_error__"), SLICE("true")};
     return count;
 }
 
-static size_t pairs_max(const struct line *l)
+// Room for every pair there can be.
+static struct label *new_pairs(const struct line *l, struct arena *a)
 {
-    return labels_walk(l->stream).left + labels_walk(l->metadata).left + 2;
+    size_t most = labels_walk(l->stream).left + labels_walk(l->metadata).left + 4 +
+                  (l->opened ? l->space->count : 0);
+    return arena_array(a, most, sizeof(struct label));
+}
+
+struct slice line_stream(const struct line *l, struct arena *a)
+{
+    if (!l->opened)
+        return l->stream;
+    struct label *pairs = new_pairs(l, a);
+    return pairs == NULL ? (struct slice){0} : encode(pairs, add_stream(l, pairs, 0), a);
 }
 
 struct slice line_metadata(const struct line *l, struct arena *a)
 {
-    struct label *pairs = arena_array(a, pairs_max(l), sizeof *pairs);
-    size_t count = pairs == NULL ? SIZE_MAX : add_metadata(l, pairs, 0, a);
-    return count == SIZE_MAX ? (struct slice){0} : encode(pairs, count, a);
+    struct label *pairs = new_pairs(l, a);
+    return pairs == NULL ? (struct slice){0} : encode(pairs, add_metadata(l, pairs, 0, a), a);
 }
 
 struct slice line_parsed(const struct line *l, struct arena *a)
 {
-    struct label pairs[2];
-    return encode(pairs, add_parsed(l, pairs, 0), a);
+    struct label *pairs = new_pairs(l, a);
+    return pairs == NULL ? (struct slice){0} : encode(pairs, add_parsed(l, pairs, 0), a);
 }
 
 // Every visible pair, unsorted; NULL when the arena is full.
 static struct label *all_pairs(const struct line *l, size_t *count_out, struct arena *a)
 {
-    struct label *pairs = arena_array(a, pairs_max(l), sizeof *pairs);
-    if (pairs == NULL)
-        return NULL;
-    size_t count = 0;
-    for (struct labels_walk w = labels_walk(l->stream); labels_next(&w, &pairs[count]);)
-        count++;
-    count = add_metadata(l, pairs, count, a);
-    if (count == SIZE_MAX)
-        return NULL;
-    *count_out = add_parsed(l, pairs, count);
+    struct label *pairs = new_pairs(l, a);
+    if (pairs != NULL)
+        *count_out = add_parsed(l, pairs, add_metadata(l, pairs, add_stream(l, pairs, 0), a));
     return pairs;
 }
 

@@ -1,0 +1,462 @@
+/* extract.c -- see extract.h: dispatch, logfmt, regexp, pattern, and what parsers share. */
+#include "query/pipeline/extract.h"
+
+#include "base/utf8.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+struct pattern_node {
+    struct slice literal; // ptr NULL: a capture
+    struct slice name;    // empty: `<_>`
+};
+
+struct extractor {
+    const struct ast_stage *ast;
+    struct json_path **paths;  // json with expressions
+    const struct regex *regex; // regexp
+    size_t groups;
+    struct slice *group_names; // sanitised; empty: unnamed
+    struct pattern_node *nodes;
+    size_t nodes_count;
+};
+
+bool wanted(const struct wanted_labels *w, struct slice name)
+{
+    for (size_t i = 0; i < w->count; i++)
+        if (slice_eq(w->names[i], name))
+            return true;
+    return !w->limited;
+}
+
+static bool is_word(uint8_t c)
+{
+    return isalnum(c) || c == '_';
+}
+
+struct slice extract_name(struct slice key, bool first, struct arena *a)
+{
+    while (key.len > 0 && isspace(key.ptr[0]))
+        key = slice_from(key, 1);
+    while (key.len > 0 && isspace(key.ptr[key.len - 1]))
+        key.len--;
+    bool plain = key.len > 0 && !(first && isdigit(key.ptr[0]));
+    for (size_t i = 0; i < key.len && plain; i++)
+        plain = is_word(key.ptr[i]) && key.ptr[i] < 0x80;
+    if (plain || key.len == 0)
+        return key;
+    uint8_t *to = arena_alloc(a, key.len + 1);
+    if (to == NULL)
+        return SLICE("");
+    size_t len = 0;
+    if (first && isdigit(key.ptr[0]))
+        to[len++] = '_';
+    for (size_t i = 0; i < key.len;) {
+        uint32_t rune;
+        bool valid;
+        size_t bytes = utf8_decode(slice_from(key, i), &rune, &valid);
+        to[len++] = bytes == 1 && key.ptr[i] < 0x80 && is_word(key.ptr[i]) ? key.ptr[i] : '_';
+        i += bytes;
+    }
+    return slice_of(to, len);
+}
+
+struct slice extract_value(struct slice value, struct arena *a)
+{
+    if (utf8_is_ascii(value))
+        return value;
+    if (utf8_valid_prefix(value) == value.len && slice_find(value, SLICE("\xEF\xBF\xBD")) == SIZE_MAX)
+        return value;
+    uint8_t *to = arena_alloc(a, value.len);
+    size_t len = 0;
+    for (size_t i = 0; i < value.len && to != NULL;) {
+        uint32_t rune;
+        bool valid;
+        size_t bytes = utf8_decode(slice_from(value, i), &rune, &valid);
+        if (rune == UTF8_INVALID) {
+            to[len++] = ' ';
+        } else {
+            memcpy(to + len, value.ptr + i, bytes);
+            len += bytes;
+        }
+        i += bytes;
+    }
+    return slice_of(to, len);
+}
+
+// --- logfmt -----------------------------------------------------------------------------------------
+
+struct logfmt {
+    const uint8_t *start, *pos, *end;
+    struct arena *a;
+    struct slice key, value;
+    const char *error; // of the last pair; NULL: good
+    size_t error_at;   // 1-based
+};
+
+static void logfmt_fail(struct logfmt *f, const char *error)
+{
+    f->error = error;
+    f->error_at = (size_t)(f->pos - f->start) + 1;
+    while (f->pos < f->end && *f->pos > ' ')
+        f->pos++;
+}
+
+static bool logfmt_unescape(struct slice raw, struct arena *a, struct slice *out)
+{
+    uint8_t *to = arena_alloc(a, raw.len + 1);
+    size_t len = 0;
+    for (size_t i = 0; i < raw.len && to != NULL; i++) {
+        if (raw.ptr[i] != '\\') {
+            to[len++] = raw.ptr[i];
+            continue;
+        }
+        static const char names[] = "\"\\/'bfnrt", values[] = "\"\\/'\b\f\n\r\t";
+        const char *name = ++i < raw.len ? memchr(names, raw.ptr[i], sizeof names - 1) : NULL;
+        if (name != NULL) {
+            to[len++] = (uint8_t)values[name - names];
+            continue;
+        }
+        if (i + 4 >= raw.len || raw.ptr[i] != 'u')
+            return false;
+        char hex[5] = {0};
+        unsigned rune;
+        memcpy(hex, raw.ptr + i + 1, 4);
+        if (sscanf(hex, "%4x", &rune) != 1)
+            return false;
+        len += utf8_encode(rune >= 0xD800 && rune < 0xE000 ? UTF8_INVALID : rune, to + len);
+        i += 4;
+    }
+    *out = slice_of(to, len);
+    return to != NULL;
+}
+
+static void logfmt_quoted(struct logfmt *f)
+{
+    const uint8_t *from = ++f->pos;
+    bool escaped = false;
+    for (; f->pos < f->end && *f->pos != '"'; f->pos++)
+        if (*f->pos == '\\' && f->pos + 1 < f->end) {
+            escaped = true;
+            f->pos++;
+        }
+    if (f->pos >= f->end) {
+        f->pos = f->end;
+        f->error = "unterminated quoted value";
+        f->error_at = (size_t)(f->end - f->start) + 1;
+        return;
+    }
+    f->value = slice_of(from, (size_t)(f->pos - from));
+    f->pos++;
+    if (escaped && !logfmt_unescape(f->value, f->a, &f->value)) {
+        f->error = "invalid quoted value";
+        f->error_at = (size_t)(f->pos - f->start) + 1;
+    }
+}
+
+// The next pair, or error. False at the end.
+static bool logfmt_next(struct logfmt *f)
+{
+    f->error = NULL;
+    f->value = SLICE("");
+    while (f->pos < f->end && *f->pos <= ' ')
+        f->pos++;
+    if (f->pos >= f->end)
+        return false;
+    const uint8_t *from = f->pos;
+    while (f->pos < f->end && *f->pos > ' ' && *f->pos != '=' && *f->pos != '"')
+        f->pos++;
+    f->key = slice_of(from, (size_t)(f->pos - from));
+    bool equals = f->pos < f->end && *f->pos == '=';
+    if ((equals && f->key.len == 0) || (f->pos < f->end && *f->pos == '"')) {
+        logfmt_fail(f, equals ? "unexpected '='" : "unexpected '\"'");
+        return true;
+    }
+    if (utf8_valid_prefix(f->key) != f->key.len || slice_find(f->key, SLICE("\xEF\xBF\xBD")) != SIZE_MAX) {
+        logfmt_fail(f, "invalid key");
+        return true;
+    }
+    if (!equals)
+        return true;
+    f->pos++;
+    if (f->pos < f->end && *f->pos == '"') {
+        logfmt_quoted(f);
+        return true;
+    }
+    from = f->pos;
+    while (f->pos < f->end && *f->pos > ' ') {
+        if (*f->pos == '=' || *f->pos == '"') {
+            logfmt_fail(f, *f->pos == '=' ? "unexpected '='" : "unexpected '\"'");
+            return true;
+        }
+        f->pos++;
+    }
+    f->value = slice_of(from, (size_t)(f->pos - from));
+    return true;
+}
+
+// Whether the scan goes on behind an error.
+static bool logfmt_goes_on(const struct logfmt *f, const struct ast_stage *ast,
+                           const struct wanted_labels *w, struct line *l)
+{
+    if (!ast->strict)
+        return true;
+    char text[96];
+    (void)snprintf(text, sizeof text, "logfmt syntax error at pos %zu : %s", f->error_at, f->error);
+    line_fail(l, "LogfmtParserErr", text);
+    l->preserve_error = l->preserve_error || w->preserve_errors;
+    return false;
+}
+
+static void run_logfmt(const struct extractor *x, const struct wanted_labels *w, struct line *l)
+{
+    struct logfmt f = {.start = l->text.ptr, .pos = l->text.ptr, .end = l->text.ptr + l->text.len, .a = l->scratch};
+    size_t found = 0;
+    while (!(w->limited && found >= w->count) && logfmt_next(&f)) {
+        if (f.error != NULL) {
+            if (!logfmt_goes_on(&f, x->ast, w, l))
+                return;
+            continue;
+        }
+        if (f.value.len == 0 && !x->ast->keep_empty)
+            continue;
+        struct slice name = extract_name(f.key, true, l->scratch);
+        if (name.len == 0 || (w->limited && !wanted(w, name)))
+            continue;
+        found++;
+        line_parse_label(l, name, extract_value(f.value, l->scratch), false);
+    }
+}
+
+static void run_logfmt_list(const struct extractor *x, const struct wanted_labels *w, struct line *l)
+{
+    for (uint32_t i = 0; i < x->ast->assigns_count; i++) {
+        bool visible;
+        (void)line_label(l, x->ast->assigns[i].name, &visible);
+        if (!visible)
+            line_parse_label(l, x->ast->assigns[i].name, SLICE(""), true);
+    }
+    struct logfmt f = {.start = l->text.ptr, .pos = l->text.ptr, .end = l->text.ptr + l->text.len, .a = l->scratch};
+    while (logfmt_next(&f)) {
+        if (f.error != NULL) {
+            if (!logfmt_goes_on(&f, x->ast, w, l))
+                return;
+            continue;
+        }
+        struct slice name = extract_name(f.key, true, l->scratch);
+        bool valid = utf8_valid_prefix(f.value) == f.value.len;
+        for (uint32_t i = 0; i < x->ast->assigns_count; i++)
+            if (slice_eq(x->ast->assigns[i].value, name))
+                line_parse_label(l, x->ast->assigns[i].name, valid ? f.value : SLICE(""), true);
+    }
+}
+
+// --- regexp -----------------------------------------------------------------------------------------
+
+enum { GROUPS_MAX = 128 };
+
+static bool regexp_new(struct extractor *x, struct arena *a, struct ast_regex **regexes, struct err *err)
+{
+    struct regex *regex;
+    if (!ast_regex_add(regexes, x->ast->text, REGEX_NONE, a, &regex, err))
+        return err_wrap(err, "parse error : invalid regexp parser");
+    x->regex = regex;
+    x->groups = regex_groups(regex);
+    if (x->groups > GROUPS_MAX - 1)
+        return err_set(err, ERR_INPUT, "parse error : invalid regexp parser: more than %d groups", GROUPS_MAX - 1);
+    x->group_names = arena_zalloc(a, (x->groups + 1) * sizeof *x->group_names);
+    if (x->group_names == NULL)
+        return arena_ok(a, "regexp", err);
+    bool any = false;
+    for (size_t i = 1; i <= x->groups; i++) {
+        struct slice name = regex_group_name(regex, i);
+        if (name.len == 0)
+            continue;
+        any = true;
+        x->group_names[i] = extract_name(arena_copy(a, name), true, a);
+        for (size_t n = 1; n < i; n++)
+            if (slice_eq(x->group_names[n], x->group_names[i]))
+                return err_set(err, ERR_INPUT, "parse error : invalid regexp parser: duplicate extracted label name '%.*s'",
+                               SLICE_FMT(name));
+    }
+    return any || err_set(err, ERR_INPUT, "parse error : invalid regexp parser: at least one named capture must be supplied");
+}
+
+static void run_regexp(const struct extractor *x, struct line *l)
+{
+    size_t spans[GROUPS_MAX][2];
+    if (!regex_find(x->regex, l->text, 0, spans, x->groups + 1))
+        return;
+    for (size_t i = 1; i <= x->groups; i++) {
+        if (x->group_names[i].len == 0)
+            continue;
+        bool matched = spans[i][0] != SIZE_MAX;
+        line_parse_label(l, x->group_names[i],
+                         matched ? slice_of(l->text.ptr + spans[i][0], spans[i][1] - spans[i][0]) : SLICE(""),
+                         false);
+    }
+}
+
+// --- pattern ----------------------------------------------------------------------------------------
+
+static size_t capture_length(struct slice s)
+{
+    if (s.len < 3 || s.ptr[0] != '<' || !(isalpha(s.ptr[1]) || s.ptr[1] == '_'))
+        return 0;
+    size_t i = 2;
+    while (i < s.len && is_word(s.ptr[i]))
+        i++;
+    return i < s.len && s.ptr[i] == '>' ? i + 1 : 0;
+}
+
+static bool add_node(struct extractor *x, size_t *room, struct pattern_node node, struct arena *a)
+{
+    if (x->nodes_count == *room && !arena_grow(a, (void **)&x->nodes, sizeof *x->nodes, x->nodes_count, room))
+        return false;
+    x->nodes[x->nodes_count++] = node;
+    return true;
+}
+
+#define PATTERN_ERROR "parse error : invalid pattern parser: "
+
+static bool pattern_check(const struct extractor *x, struct err *err)
+{
+    bool named = false;
+    for (size_t i = 0; i < x->nodes_count; i++) {
+        const struct pattern_node *n = &x->nodes[i];
+        if (n->literal.ptr != NULL)
+            continue;
+        if (i > 0 && x->nodes[i - 1].literal.ptr == NULL)
+            return err_set(err, ERR_INPUT, PATTERN_ERROR "found consecutive capture '<%.*s><%.*s>': invalid expression",
+                           SLICE_FMT(x->nodes[i - 1].name), SLICE_FMT(n->name));
+        if (slice_eq(n->name, SLICE("_")))
+            continue;
+        named = true;
+        for (size_t k = 0; k < i; k++)
+            if (x->nodes[k].literal.ptr == NULL && slice_eq(x->nodes[k].name, n->name))
+                return err_set(err, ERR_INPUT, PATTERN_ERROR "duplicate capture name (%.*s): invalid expression",
+                               SLICE_FMT(n->name));
+    }
+    return named || err_set(err, ERR_INPUT, PATTERN_ERROR "at least one capture is required");
+}
+
+static bool pattern_new(struct extractor *x, struct arena *a, struct err *err)
+{
+    struct slice text = x->ast->text;
+    size_t room = 0, from = 0;
+    if (text.len == 0)
+        return err_set(err, ERR_INPUT, PATTERN_ERROR "parse error at line 1, col 1: syntax error: unexpected $end, expecting IDENTIFIER or LITERAL");
+    for (size_t i = 0; i <= text.len;) {
+        size_t len = i < text.len ? capture_length(slice_from(text, i)) : 0;
+        if (len == 0 && i < text.len) {
+            i++;
+            continue;
+        }
+        bool good = i == from || add_node(x, &room, (struct pattern_node){slice_of(text.ptr + from, i - from), {0}}, a);
+        if (good && len > 0)
+            good = add_node(x, &room, (struct pattern_node){{0}, slice_of(text.ptr + i + 1, len - 2)}, a);
+        if (!good)
+            return arena_ok(a, "pattern", err);
+        i += len > 0 ? len : 1;
+        from = i;
+    }
+    return pattern_check(x, err);
+}
+
+static void run_pattern(const struct extractor *x, const struct wanted_labels *w, struct line *l)
+{
+    struct slice rest = l->text;
+    size_t i = 0;
+    if (rest.len == 0)
+        return;
+    if (x->nodes[0].literal.ptr != NULL) {
+        if (!slice_starts(rest, x->nodes[0].literal))
+            return;
+        rest = slice_from(rest, x->nodes[0].literal.len);
+        i = 1;
+    }
+    for (; i < x->nodes_count; i += 2) {
+        const struct pattern_node *capture = &x->nodes[i];
+        size_t at = i + 1 < x->nodes_count ? slice_find(rest, x->nodes[i + 1].literal) : SIZE_MAX;
+        struct slice value = at == SIZE_MAX ? rest : slice_of(rest.ptr, at);
+        if (!slice_eq(capture->name, SLICE("_")) && (!w->limited || wanted(w, capture->name)))
+            line_parse_label(l, capture->name, value, false);
+        if (at == SIZE_MAX)
+            return;
+        rest = slice_from(rest, at + x->nodes[i + 1].literal.len);
+    }
+}
+
+// --- dispatch ---------------------------------------------------------------------------------------
+
+static bool paths_new(struct extractor *x, struct arena *a, struct err *err)
+{
+    x->paths = arena_zalloc(a, (x->ast->assigns_count + 1) * sizeof *x->paths);
+    if (x->paths == NULL)
+        return arena_ok(a, "json expression", err);
+    for (uint32_t i = 0; i < x->ast->assigns_count; i++)
+        if (!json_path_parse(x->ast->assigns[i].value, a, &x->paths[i], err))
+            return false;
+    return true;
+}
+
+static bool sources_check(const struct ast_stage *ast, struct err *err)
+{
+    for (uint32_t i = 0; i < ast->assigns_count; i++) {
+        struct slice source = ast->assigns[i].value;
+        size_t blank = slice_find(source, SLICE(" "));
+        if (blank != SIZE_MAX)
+            return err_set(err, ERR_INPUT, "cannot parse expression [%.*s]: syntax error: unexpected KEY",
+                           SLICE_FMT(source));
+    }
+    return true;
+}
+
+bool extractor_new(const struct ast_stage *ast, struct arena *a, struct ast_regex **regexes,
+                   struct extractor **out, bool *stage_error_out, struct err *err)
+{
+    struct extractor *x = arena_zalloc(a, sizeof *x);
+    *stage_error_out = false;
+    if (x == NULL)
+        return arena_ok(a, "parser stage", err);
+    x->ast = ast;
+    *out = x;
+    switch (ast->kind) {
+    case STAGE_JSON:
+        *stage_error_out = true;
+        return paths_new(x, a, err);
+    case STAGE_LOGFMT:
+        *stage_error_out = true;
+        return sources_check(ast, err);
+    case STAGE_REGEXP:
+        return regexp_new(x, a, regexes, err);
+    case STAGE_PATTERN:
+        return pattern_new(x, a, err);
+    default: // unpack
+        return true;
+    }
+}
+
+void extractor_run(const struct extractor *x, const struct wanted_labels *w, struct line *l)
+{
+    if (x->ast->kind == STAGE_REGEXP) {
+        run_regexp(x, l);
+        return;
+    }
+    if (x->ast->kind == STAGE_UNPACK) {
+        extract_unpack(l);
+        return;
+    }
+    if (w->limited && w->count == 0)
+        return;
+    if (x->ast->kind == STAGE_JSON && x->ast->assigns_count > 0)
+        extract_json_paths(x->ast->assigns, x->paths, x->ast->assigns_count, l);
+    else if (x->ast->kind == STAGE_JSON)
+        extract_json(w, l);
+    else if (x->ast->kind == STAGE_LOGFMT && x->ast->assigns_count > 0)
+        run_logfmt_list(x, w, l);
+    else if (x->ast->kind == STAGE_LOGFMT)
+        run_logfmt(x, w, l);
+    else
+        run_pattern(x, w, l);
+}

@@ -318,6 +318,7 @@ static struct token scan_minus(struct lexer *lx, struct token t)
             continue;
         lx->cursor += flag.len;
         t.kind = TOK_FLAG;
+        t.text.len = (size_t)(lx->cursor - t.text.ptr);
         t.line = 0;
         return t;
     }

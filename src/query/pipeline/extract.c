@@ -21,12 +21,21 @@ struct extractor {
     size_t nodes_count;
 };
 
-bool wanted(const struct wanted_labels *w, struct slice name)
+enum { FOUND_BITS = 64 };
+
+bool wanted(const struct wanted_labels *w, struct slice name, uint64_t *found)
 {
     for (size_t i = 0; i < w->count; i++)
-        if (slice_eq(w->names[i], name))
+        if (slice_eq(w->names[i], name)) {
+            *found |= i < FOUND_BITS ? UINT64_C(1) << i : 0;
             return true;
+        }
     return !w->limited;
+}
+
+bool wanted_all(const struct wanted_labels *w, uint64_t found)
+{
+    return w->limited && w->count < FOUND_BITS && found == (UINT64_C(1) << w->count) - 1;
 }
 
 static bool is_word(uint8_t c)
@@ -211,8 +220,8 @@ static bool logfmt_goes_on(const struct logfmt *f, const struct ast_stage *ast,
 static void run_logfmt(const struct extractor *x, const struct wanted_labels *w, struct line *l)
 {
     struct logfmt f = {.start = l->text.ptr, .pos = l->text.ptr, .end = l->text.ptr + l->text.len, .a = l->scratch};
-    size_t found = 0;
-    while (!(w->limited && found >= w->count) && logfmt_next(&f)) {
+    uint64_t found = 0;
+    while (!wanted_all(w, found) && logfmt_next(&f)) {
         if (f.error != NULL) {
             if (!logfmt_goes_on(&f, x->ast, w, l))
                 return;
@@ -221,9 +230,8 @@ static void run_logfmt(const struct extractor *x, const struct wanted_labels *w,
         if (f.value.len == 0 && !x->ast->keep_empty)
             continue;
         struct slice name = extract_name(f.key, true, l->scratch);
-        if (name.len == 0 || (w->limited && !wanted(w, name)))
+        if (name.len == 0 || !wanted(w, name, &found))
             continue;
-        found++;
         line_parse_label(l, name, extract_value(f.value, l->scratch), false);
     }
 }
@@ -367,6 +375,7 @@ static void run_pattern(const struct extractor *x, const struct wanted_labels *w
 {
     struct slice rest = l->text;
     size_t i = 0;
+    uint64_t found = 0;
     if (rest.len == 0)
         return;
     if (x->nodes[0].literal.ptr != NULL) {
@@ -379,7 +388,7 @@ static void run_pattern(const struct extractor *x, const struct wanted_labels *w
         const struct pattern_node *capture = &x->nodes[i];
         size_t at = i + 1 < x->nodes_count ? slice_find(rest, x->nodes[i + 1].literal) : SIZE_MAX;
         struct slice value = at == SIZE_MAX ? rest : slice_of(rest.ptr, at);
-        if (!slice_eq(capture->name, SLICE("_")) && (!w->limited || wanted(w, capture->name)))
+        if (!slice_eq(capture->name, SLICE("_")) && wanted(w, capture->name, &found))
             line_parse_label(l, capture->name, value, false);
         if (at == SIZE_MAX)
             return;

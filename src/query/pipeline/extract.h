@@ -16,7 +16,10 @@ struct wanted_labels {
     size_t count;
     bool preserve_errors; // __error__ is among what is used
 };
-bool wanted(const struct wanted_labels *w, struct slice name);
+// Whether to extract it; notes its place in *found.
+bool wanted(const struct wanted_labels *w, struct slice name, uint64_t *found);
+// Whether a parser may stop, for all that is wanted was found.
+bool wanted_all(const struct wanted_labels *w, uint64_t found);
 
 struct extractor;
 

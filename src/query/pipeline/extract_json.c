@@ -23,7 +23,7 @@ struct walk {
     const uint8_t *pos, *end;
     struct line *l;
     const struct wanted_labels *wanted;
-    size_t found; // of wanted ones
+    uint64_t found; // of wanted ones, by place
     char name[NAME_BYTES_MAX];
     const char *error; // NULL while good
 };
@@ -213,7 +213,7 @@ static bool take_key(struct walk *w, struct slice *out)
     w->pos++;
     struct slice raw = take_raw_string(w, &escaped);
     if (raw.ptr == NULL)
-        return value_fail(w, STRING_OPEN);
+        return value_fail(w, MALFORMED);
     *out = raw;
     if (escaped && !unescape(raw, w->l->scratch, out))
         return value_fail(w, BAD_ESCAPE);
@@ -236,7 +236,7 @@ static struct slice value_text(const struct value *v, struct arena *a)
 
 static bool is_done(const struct walk *w)
 {
-    return w->error != NULL || (w->wanted->limited && w->found >= w->wanted->count);
+    return w->error != NULL || wanted_all(w->wanted, w->found);
 }
 
 // Appends a sanitised key to the name so far; its new length.
@@ -256,10 +256,8 @@ static void put_value(struct walk *w, size_t name_len, const struct value *v)
     struct slice name = slice_of(w->name, name_len);
     if (name_len == 0 || v->kind == VALUE_NULL || v->kind == VALUE_ARRAY)
         return;
-    struct slice plain = name;
-    if (w->wanted->limited && !wanted(w->wanted, plain))
+    if (!wanted(w->wanted, name, &w->found))
         return;
-    w->found++;
     line_parse_label(w->l, arena_copy(w->l->scratch, name), value_text(v, w->l->scratch), false);
 }
 

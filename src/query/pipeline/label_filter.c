@@ -104,3 +104,14 @@ bool label_filter_keeps(const struct ast_label_filter *f, struct line *l, struct
     }
     return false;
 }
+
+void label_filter_names(const struct ast_label_filter *f, void (*visit)(void *ctx, struct slice name),
+                        void *ctx)
+{
+    if (f->kind == LABEL_FILTER_AND || f->kind == LABEL_FILTER_OR) {
+        label_filter_names(f->left, visit, ctx);
+        label_filter_names(f->right, visit, ctx);
+    } else {
+        visit(ctx, f->kind == LABEL_FILTER_STRING ? f->matcher.name : f->name);
+    }
+}

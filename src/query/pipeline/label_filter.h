@@ -8,3 +8,6 @@
 MUST_CHECK bool label_filter_check(const struct ast_label_filter *f, struct err *err);
 // Whether the entry is kept; may set its error. Details live in `a`.
 bool label_filter_keeps(const struct ast_label_filter *f, struct line *l, struct arena *a);
+// Calls visit for each label name that it reads.
+void label_filter_names(const struct ast_label_filter *f, void (*visit)(void *ctx, struct slice name),
+                        void *ctx);

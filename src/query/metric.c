@@ -26,6 +26,9 @@ static bool plan_tree(const struct ast *ast, const struct ast *around, struct ar
     case AST_VECTOR_AGG:
         if (ast->vector_agg.fn == TOK_SORT || ast->vector_agg.fn == TOK_SORT_DESC)
             plan->sorted = true;
+        if (ast->vector_agg.inner->kind == AST_LITERAL)
+            return err_set(err, ERR_EVAL, "unexpected expr type (*syntax.LiteralExpr) for Evaluator type "
+                                          "(*logql.DefaultEvaluator)");
         return plan_tree(ast->vector_agg.inner, ast, a, regexes, plan, err);
     case AST_BINARY:
         return plan_tree(ast->binary.left, NULL, a, regexes, plan, err) &&

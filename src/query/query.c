@@ -99,6 +99,17 @@ bool query_visit(const struct query *query, const struct query_range *range,
     return logs_visit(&query->ast->logs, query->pipeline, range, context, visit, ctx, result_out, err);
 }
 
+bool query_format(struct slice text, struct arena *a, struct buf *out, struct err *err)
+{
+    struct ast_regex *regexes = NULL;
+    struct ast *ast;
+    bool good = ast_parse(text, a, &regexes, &ast, err);
+    if (good)
+        ast_print(out, ast);
+    ast_regexes_free(regexes);
+    return good;
+}
+
 // --- series -----------------------------------------------------------------------------------------
 
 static int by_bytes(const void *a, const void *b)

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/labels.h"
 #include "base/slice.h"
@@ -139,6 +140,9 @@ MUST_CHECK bool query_visit(const struct query *query, const struct query_range 
                             const struct query_context *context,
                             bool (*visit)(void *ctx, const struct query_entry *entry, struct err *err),
                             void *ctx, struct query_result *result_out, struct err *err);
+
+// The canonical text of a query (logql.md 22): parses to the same again.
+MUST_CHECK bool query_format(struct slice text, struct arena *a, struct buf *out, struct err *err);
 
 // --- series ------------------------------------------------------------------------------------------
 

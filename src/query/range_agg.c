@@ -86,6 +86,7 @@ static void plan_wanted(struct range_plan *plan, struct arena *a)
     struct wanting w = {plan, a};
     plan->wanted.limited = true;
     want_stages(&w, range->logs.stages);
+    pipeline_template_names(plan->pipeline, want, &w);
     if (range->unwrap != NULL) {
         want(&w, range->unwrap->name);
         want_stages(&w, range->unwrap->filters);
@@ -105,12 +106,12 @@ bool range_plan_new(const struct ast *ast, const struct ast *around, struct aren
     plan->around = range_agg_takes_sum(ast, around) ? around : NULL;
     plan->next = *list;
     *list = plan;
-    plan_wanted(plan, a);
     static const struct wanted_labels all = {0};
-    return arena_ok(a, "query", err) &&
-           pipeline_new(range->logs.stages, &plan->wanted, a, regexes, &plan->pipeline, err) &&
-           (range->unwrap == NULL ||
-            pipeline_new(range->unwrap->filters, &all, a, regexes, &plan->post, err));
+    if (!pipeline_new(range->logs.stages, &plan->wanted, a, regexes, &plan->pipeline, err) ||
+        (range->unwrap != NULL && !pipeline_new(range->unwrap->filters, &all, a, regexes, &plan->post, err)))
+        return false;
+    plan_wanted(plan, a); // the pipeline refers to it
+    return arena_ok(a, "query", err);
 }
 
 // --- state ------------------------------------------------------------------------------------------

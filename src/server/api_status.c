@@ -1,7 +1,9 @@
 /* api_status.c -- what the server says about itself: loki-http.md 14. */
 #include "server/route.h"
 
+#include "base/jsonout.h"
 #include "base/metric.h"
+#include "server/params.h"
 
 void api_ready(const struct app *app, const struct request *rq, struct response *rs)
 {
@@ -46,4 +48,20 @@ void api_buildinfo(const struct app *app, const struct request *rq, struct respo
     rs->content_type = CONTENT_JSON_PLAIN;
     buf_put_cstr(&rs->body, "{\"version\":\"" MSTORE_VERSION "\",\"revision\":\"\",\"branch\":\"\","
                             "\"buildUser\":\"\",\"buildDate\":\"\",\"goVersion\":\"\"}\n");
+}
+
+void api_format_query(const struct app *app, const struct request *rq, struct response *rs)
+{
+    (void)app;
+    struct params p;
+    struct err err;
+    AUTO(buf_done) struct buf text;
+    buf_init(&text, 0);
+    bool good = params_read(rq, &p, &err) &&
+                query_format(params_get(&p, "query"), rq->arena, &text, &err);
+    rs->status = good ? 200 : 400;
+    rs->content_type = CONTENT_JSON;
+    buf_put_cstr(&rs->body, good ? "{\"status\":\"success\",\"data\":" : "{\"status\":\"invalid-query\",\"error\":");
+    jsonout_string(&rs->body, good ? buf_slice(&text) : slice_cstr(err.text));
+    buf_put_cstr(&rs->body, "}\n");
 }

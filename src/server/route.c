@@ -16,6 +16,7 @@ static const struct route routes[] = {
     {"/loki/api/v1/label/{name}/values", READ, ROUTE_QUERY, true, false, api_label_values},
     {"/loki/api/v1/series", READ, ROUTE_QUERY, true, false, api_series},
     {"/api/prom/series", READ, ROUTE_QUERY, true, false, api_series},
+    {"/loki/api/v1/format_query", READ, ROUTE_QUERY, false, false, api_format_query},
     {"/ready", METHOD_GET, ROUTE_QUERY, false, true, api_ready},
     {"/metrics", METHOD_GET, ROUTE_QUERY, false, true, api_metrics},
     {"/config", METHOD_GET, ROUTE_QUERY, false, true, api_config},

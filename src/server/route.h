@@ -35,6 +35,7 @@ void api_query(const struct app *app, const struct request *rq, struct response 
 void api_labels(const struct app *app, const struct request *rq, struct response *rs);
 void api_label_values(const struct app *app, const struct request *rq, struct response *rs);
 void api_series(const struct app *app, const struct request *rq, struct response *rs);
+void api_format_query(const struct app *app, const struct request *rq, struct response *rs);
 void api_ready(const struct app *app, const struct request *rq, struct response *rs);
 void api_metrics(const struct app *app, const struct request *rq, struct response *rs);
 void api_config(const struct app *app, const struct request *rq, struct response *rs);

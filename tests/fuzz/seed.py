@@ -58,6 +58,15 @@ for i, text in enumerate(['{a="b"}', '{a=~"b.*", c!="d"} |= "x" or ip("10.0.0.0/
                           '{a="b"} | line_format "{{.x}}" | label_format a=b,c="{{.d}}" | drop e, f="g" # comment',
                           'label_replace(vector(1), "a", "$1", "b", "(.*)") == bool on(x) group_left(y) vector(2)']):
     put("query", "q%d" % i, text)
+LINES = ['{"a":{"b c":[1,"x"]},"level":"err","n":1.5e3,"u":"\\u00e9"}', 'level=info msg="a \\"b\\"" d=1.5s ok q=""', '1.2.3.4 - bob [x] "GET /a" 200',
+         '{"_entry":"GET /","pod":"p1"}', "\x1b[31mred\x1b[0m 10.0.0.1"]
+STAGES = ['| json | level="err" and n > 5', '| json x="a[\\"b c\\"][1]", y="level" | drop x, y="z"', "| logfmt --strict --keep-empty | d > 1s | keep d",
+          '| regexp "(?P<ip>\\\\S+) - (?P<u>\\\\w*)" | label_format a=u, b="{{.ip | ToUpper}}-{{.u}}"', "| pattern `<ip> - <u> [<_>]` | unpack | decolorize",
+          '| line_format `{{range $i, $v := fromJson __line__}}{{if eq $i "level"}}{{$v | trunc 2}}{{else}}{{printf "%5.1f|%-4s|%q" 1.5 $i "x"}}{{end}}{{end}}`',
+          '| line_format "{{substr 0 3 .app}}{{alignRight 5 .env}}{{add .n 1}}{{divf .n 3}}{{regexReplaceAll \\"(a)\\" __line__ \\"$1$1\\"}}{{__timestamp__ | date \\"2006-01-02\\"}}"',
+          '|= "a" or ip("10.0.0.0/8") |> "<_>x" | unpack']
+for i, stage in enumerate(STAGES):
+    put("pipeline", "p%d" % i, '{app="x"} ' + stage + "\n" + LINES[i % len(LINES)])
 if len(sys.argv) > 1:
     for folder, target in (("wal", "wal"), ("segments", "segment")):
         for name in sorted(os.listdir(os.path.join(sys.argv[1], folder)))[:2]:

@@ -196,7 +196,7 @@ static bool next_member(struct walk *w, bool first)
         w->pos++;
         skip_blanks(w);
         if (w->pos >= w->end)
-            return value_fail(w, MALFORMED);
+            return value_fail(w, ARRAY_OPEN);
     }
     if (*w->pos == '}') { // an empty object, or a trailing comma
         w->pos++;

@@ -4,11 +4,13 @@
 #include "query/pipeline/label_filter.h"
 #include "query/pipeline/line_filter.h"
 #include "query/pipeline/rewrite.h"
+#include "query/pipeline/template.h"
 
 struct stage {
     const struct ast_stage *ast;
     struct line_filter *line_filter; // STAGE_LINE_FILTER
     struct extractor *extractor;     // the parsers
+    struct template **templates;     // line_format: one; label_format: by assignment, NULL for a rename
 };
 
 struct pipeline {
@@ -17,8 +19,22 @@ struct pipeline {
     const struct wanted_labels *wanted;
 };
 
-static bool label_format_new(const struct ast_stage *ast, struct err *err)
+static bool line_format_new(struct stage *s, struct arena *a, struct ast_regex **regexes, struct err *err)
 {
+    s->templates = arena_zalloc(a, sizeof *s->templates);
+    return s->templates != NULL
+               ? template_parse(s->ast->text, "line", a, regexes, &s->templates[0], err) ||
+                     err_wrap(err, "invalid line template")
+               : arena_ok(a, "template", err);
+}
+
+static bool label_format_new(struct stage *s, struct arena *a, struct ast_regex **regexes,
+                             struct err *err)
+{
+    const struct ast_stage *ast = s->ast;
+    s->templates = arena_zalloc(a, (ast->assigns_count + 1) * sizeof *s->templates);
+    if (s->templates == NULL)
+        return arena_ok(a, "template", err);
     for (uint32_t i = 0; i < ast->assigns_count; i++) {
         struct slice name = ast->assigns[i].name;
         if (slice_eq(name, SLICE("__error__")))
@@ -28,8 +44,9 @@ static bool label_format_new(const struct ast_stage *ast, struct err *err)
                 return err_set(err, ERR_INPUT,
                                "multiple label name '%.*s' not allowed in a single format operation",
                                SLICE_FMT(name));
-        if (!ast->assigns[i].rename)
-            return err_set(err, ERR_INPUT, "this version of mstore does not have templates");
+        if (!ast->assigns[i].rename &&
+            !template_parse(ast->assigns[i].value, "label", a, regexes, &s->templates[i], err))
+            return err_wrap(err, "invalid template for label '%.*s'", SLICE_FMT(name));
     }
     return true;
 }
@@ -55,11 +72,11 @@ static bool stage_init(struct stage *s, const struct ast_stage *ast, struct aren
     case STAGE_DECOLORIZE:
         return true;
     case STAGE_LABEL_FORMAT:
-        return label_format_new(ast, err);
+        return label_format_new(s, a, regexes, err);
     case STAGE_LINE_FORMAT:
-        break;
+        return line_format_new(s, a, regexes, err);
     }
-    return err_set(err, ERR_INPUT, "this version of mstore does not have templates");
+    return false;
 }
 
 bool pipeline_new(const struct ast_stage *stages, const struct wanted_labels *wanted_names,
@@ -89,16 +106,69 @@ bool pipeline_new(const struct ast_stage *stages, const struct wanted_labels *wa
     return true;
 }
 
-static void format_labels(const struct ast_stage *ast, struct line *l)
+static void template_fail(struct line *l, struct slice details)
 {
-    for (uint32_t i = 0; i < ast->assigns_count; i++) {
-        bool found;
-        struct slice value = line_label(l, ast->assigns[i].value, &found);
-        if (!found)
+    l->error = SLICE("TemplateFormatErr");
+    l->error_details = details;
+}
+
+static void format_line(const struct stage *s, struct line *l)
+{
+    struct slice text, details;
+    if (template_run(s->templates[0], l, &text, &details))
+        l->text = text;
+    else
+        template_fail(l, details);
+}
+
+static void rename_label(const struct ast_assign *assign, struct line *l)
+{
+    bool found;
+    struct slice value = line_label(l, assign->value, &found);
+    if (!found)
+        return;
+    if (!slice_eq(assign->name, assign->value))
+        line_set_label(l, assign->name, value);
+    line_drop_label(l, assign->value);
+}
+
+// A copy of the line's labels: templates of one stage all see those before the first of them.
+static struct line snapshot(const struct line *l, struct line_space *space)
+{
+    struct line copy = *l;
+    copy.space = space;
+    if (l->opened) {
+        *space = (struct line_space){
+            .items = arena_array(l->scratch, l->space->count + 1, sizeof *space->items),
+            .count = l->space->count,
+            .dropped = arena_array(l->scratch, l->space->dropped_count + 1, sizeof *space->dropped),
+            .dropped_count = l->space->dropped_count};
+        if (space->items != NULL && l->space->count > 0)
+            memcpy(space->items, l->space->items, l->space->count * sizeof *space->items);
+        if (space->dropped != NULL && l->space->dropped_count > 0)
+            memcpy(space->dropped, l->space->dropped, l->space->dropped_count * sizeof *space->dropped);
+    }
+    return copy;
+}
+
+static void format_labels(const struct stage *s, struct line *l)
+{
+    struct line_space space = {0};
+    struct line before;
+    bool taken = false;
+    for (uint32_t i = 0; i < s->ast->assigns_count; i++) {
+        struct slice value, details;
+        if (s->templates[i] == NULL) {
+            rename_label(&s->ast->assigns[i], l);
             continue;
-        if (!slice_eq(ast->assigns[i].name, ast->assigns[i].value))
-            line_set_label(l, ast->assigns[i].name, value);
-        line_drop_label(l, ast->assigns[i].value);
+        }
+        if (!taken)
+            before = snapshot(l, &space);
+        taken = true;
+        if (template_run(s->templates[i], &before, &value, &details))
+            line_set_label(l, s->ast->assigns[i].name, value);
+        else
+            template_fail(l, details);
     }
 }
 
@@ -125,7 +195,10 @@ bool pipeline_keeps(const struct pipeline *p, struct line *l)
             rewrite_decolorize(l);
             break;
         case STAGE_LABEL_FORMAT:
-            format_labels(s->ast, l);
+            format_labels(s, l);
+            break;
+        case STAGE_LINE_FORMAT:
+            format_line(s, l);
             break;
         default:
             extractor_run(s->extractor, p->wanted, l);
@@ -143,7 +216,7 @@ bool pipeline_reads_lines(const struct pipeline *p)
 {
     for (size_t i = 0; i < p->count; i++)
         if (p->stages[i].line_filter != NULL || p->stages[i].extractor != NULL ||
-            p->stages[i].ast->kind == STAGE_DECOLORIZE)
+            p->stages[i].ast->kind == STAGE_DECOLORIZE || p->stages[i].templates != NULL)
             return true;
     return false;
 }
@@ -166,7 +239,8 @@ struct slice pipeline_needle(const struct pipeline *p)
     struct slice best = {0};
     for (size_t i = 0; i < p->count; i++) {
         // Behind a stage that rewrites the line a filter says nothing of the stored one.
-        if (p->stages[i].ast->kind == STAGE_UNPACK || p->stages[i].ast->kind == STAGE_DECOLORIZE)
+        if (p->stages[i].ast->kind == STAGE_UNPACK || p->stages[i].ast->kind == STAGE_DECOLORIZE ||
+            p->stages[i].ast->kind == STAGE_LINE_FORMAT)
             break;
         if (p->stages[i].line_filter == NULL)
             continue;
@@ -175,4 +249,17 @@ struct slice pipeline_needle(const struct pipeline *p)
             best = needle;
     }
     return best;
+}
+
+void pipeline_template_names(const struct pipeline *p, void (*visit)(void *ctx, struct slice name), void *ctx)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        const struct stage *s = &p->stages[i];
+        uint32_t count = s->templates == NULL                    ? 0
+                         : s->ast->kind == STAGE_LINE_FORMAT ? 1
+                                                             : s->ast->assigns_count;
+        for (uint32_t n = 0; n < count; n++)
+            if (s->templates[n] != NULL)
+                template_names(s->templates[n], visit, ctx);
+    }
 }

@@ -26,3 +26,5 @@ bool pipeline_reads_labels(const struct pipeline *p);
 bool pipeline_sets_labels(const struct pipeline *p);
 // Text that the line of every kept entry contains, searched for before anything else; may be empty.
 struct slice pipeline_needle(const struct pipeline *p);
+// Calls visit for each label that a template reads.
+void pipeline_template_names(const struct pipeline *p, void (*visit)(void *ctx, struct slice name), void *ctx);

@@ -457,7 +457,7 @@ bool logs_visit(const struct ast_logs *logs, const struct pipeline *pipeline,
     AUTO(visiting_done) struct visiting v = {
         .scan = &scan, .pipeline = pipeline, .visit = visit, .ctx = ctx};
     arena_init(&v.scratch, QUERY_ARENA_BYTES_MAX);
-    const struct merge_visitor visitor = {visit_piece, &v};
+    const struct merge_visitor visitor = {.visit = visit_piece, .ctx = &v};
     struct ordered *ordered = NULL;
     if (!order_streams(&scan, &sel, context->arena, &ordered, err))
         return false;

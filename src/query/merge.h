@@ -11,6 +11,9 @@
 struct merge_visitor {
     // A piece of a loaded run: entries [first, end). Times come in ascending order over all calls.
     bool (*visit)(void *ctx, const struct run_entries *e, uint32_t first, uint32_t end, struct err *err);
+    // Offered each run that lies inside the range and overlaps no other source, before it is loaded: true
+    // when its totals were all that was needed. May be NULL.
+    bool (*whole)(void *ctx, const struct view_run *run);
     void *ctx;
 };
 

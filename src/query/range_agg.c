@@ -331,19 +331,100 @@ static bool add_piece(void *ctx, const struct run_entries *e, uint32_t first, ui
     return !r->failed;
 }
 
+// --- streams whose entries all go to one series -------------------------------------------------------
+
+// Without stages, and grouped by names that the stream has (or by none), all entries of a stream make one
+// series, whatever their metadata: neither lines nor metadata are read, and where one set of steps holds a
+// whole run not even its times.
+static bool is_uniform(const struct range_agg *r)
+{
+    const struct ast_grouping *g = r->plan->ast->range_agg.grouping;
+    if (!r->sums || r->range->unwrap != NULL || !pipeline_is_empty(r->plan->pipeline))
+        return false;
+    if (g == NULL && r->plan->around == NULL)
+        return false;
+    if (g == NULL)
+        g = r->plan->around->vector_agg.grouping;
+    if (g != NULL && g->without)
+        return false;
+    for (uint32_t i = 0; g != NULL && i < g->names_count; i++)
+        if (labels_find(r->stream, g->names[i]).len == 0)
+            return false;
+    return true;
+}
+
+static bool uniform_series(struct range_agg *r, struct gathered **out)
+{
+    struct line l = {.stream = r->stream, .metadata = LABELS_EMPTY};
+    size_t number;
+    r->last_number = SIZE_MAX;
+    if (!number_of(r, &l, &number))
+        return false;
+    arena_reset(&r->scratch);
+    *out = &r->gathered[number];
+    return true;
+}
+
+static void add_totals(struct gathered *g, uint32_t first, uint32_t end, uint64_t entries, uint64_t bytes)
+{
+    g->entries[first] += entries;
+    g->entries[end] -= entries;
+    if (g->bytes != NULL) {
+        g->bytes[first] += bytes;
+        g->bytes[end] -= bytes;
+    }
+}
+
+static bool add_whole_run(void *ctx, const struct view_run *run)
+{
+    struct range_agg *r = ctx;
+    struct gathered *g;
+    uint32_t first, end, last_first, last_end;
+    bool some = steps_of(r, run->min_ns, &first, &end), last = steps_of(r, run->max_ns, &last_first, &last_end);
+    if (some != last || first != last_first || end != last_end || !uniform_series(r, &g))
+        return false;
+    if (some)
+        add_totals(g, first, end, run->entries_count, run->line_bytes);
+    r->scan->stats->lines_matched += run->entries_count;
+    return true;
+}
+
+static bool add_uniform_piece(void *ctx, const struct run_entries *e, uint32_t first, uint32_t end,
+                              struct err *err)
+{
+    struct range_agg *r = ctx;
+    struct gathered *g;
+    r->err = err;
+    if (!uniform_series(r, &g))
+        return false;
+    for (uint32_t n = first; n < end; n++) {
+        uint32_t from, to;
+        if (steps_of(r, e->times_ns[n], &from, &to))
+            add_totals(g, from, to, 1, r->bytes ? e->line_bytes[n] : 0);
+    }
+    r->scan->stats->lines_scanned += end - first;
+    return true;
+}
+
 static bool visit_streams(struct range_agg *r, struct view_selection *sel, int64_t from_ns,
                           int64_t to_ns, struct err *err)
 {
-    const struct merge_visitor visitor = {add_piece, r};
+    const struct merge_visitor each = {.visit = add_piece, .ctx = r};
+    const struct merge_visitor uniform = {.visit = add_uniform_piece, .whole = add_whole_run, .ctx = r};
     unsigned columns = scan_columns(r->plan->pipeline) | VIEW_METADATA | (r->bytes ? VIEW_LINES : 0U);
+    r->err = err;
     for (uint32_t i = 0, end; i < sel->runs_count; i = end) {
         for (end = i + 1; end < sel->runs_count && sel->runs[end].stream == sel->runs[i].stream; end++)
             continue;
-        if (!view_labels(r->scan->view, &sel->streams[sel->runs[i].stream], r->ev->a, &r->stream, err) ||
-            !merge_stream(r->scan, &sel->runs[i], end - i, columns, from_ns, to_ns, &visitor, err))
+        if (!view_labels(r->scan->view, &sel->streams[sel->runs[i].stream], r->ev->a, &r->stream, err))
+            return false;
+        bool one = is_uniform(r);
+        if (!merge_stream(r->scan, &sel->runs[i], end - i,
+                          one ? VIEW_TIMES | (r->bytes ? VIEW_LENGTHS : 0U) : columns, from_ns, to_ns,
+                          one ? &uniform : &each, err))
             return false;
     }
-    return true;
+    return !r->failed;
 }
 
 // --- values of a window -----------------------------------------------------------------------------

@@ -12,6 +12,9 @@
  * An exchange belongs to the MHD thread until it is queued, to one worker until it is resumed, then to the
  * MHD thread again: no lock. What is counted (exchanges, body bytes) is atomic.
  *
+ * A thread of its own looks now and then whether clients of running queries are still there; one that hung
+ * up cancels its query.
+ *
  * H1  An exchange counts against SERVER_REQUESTS_MAX from its headers to its completion.
  * H2  The bytes of all bodies in hand never pass body_bytes_max: above it the answer is 503.
  */
@@ -28,6 +31,8 @@
 #include <errno.h>
 #include <microhttpd.h>
 #include <netdb.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -41,6 +46,7 @@ enum {
     QUERY_THREADS = 4,
     PUSH_QUEUE_MAX = SERVER_REQUESTS_MAX,
     QUERY_QUEUE_MAX = 128,
+    WATCH_US = 100 * 1000, // between two looks at the clients of running queries
     READ_STEP_BYTES = 64 * 1024,
     LISTEN_BACKLOG = 1024,
 };
@@ -59,6 +65,10 @@ struct exchange {
     struct buf body;
     size_t body_counted; // bytes reserved in server->body_bytes
     bool too_large, no_room;
+    int fd;                          // of the connection
+    atomic_bool cancelled;           // the client left, or the server stops
+    struct exchange *watched_next;   // watch_lock
+    struct exchange **watched_place; // watch_lock; what points at it; NULL: not in the list
     struct request request;
     struct response response;
 };
@@ -72,7 +82,11 @@ struct server {
     uint64_t body_bytes_max;
     atomic_uint exchanges;
     _Atomic uint64_t body_bytes;
-    atomic_bool cancelled; // set when requests in hand have to end
+    pthread_mutex_t watch_lock;
+    struct exchange *watched; // watch_lock; queries that run
+    bool cancel_all;          // watch_lock; requests in hand have to end
+    atomic_bool watch_stop;
+    pthread_t watcher;
 };
 
 // --- exchanges --------------------------------------------------------------------------------------
@@ -251,7 +265,10 @@ static enum MHD_Result on_whole(struct exchange *x)
     rq->tenant_header = header(x, "X-Scope-OrgID");
     rq->encoding_flags = header(x, "X-Loki-Response-Encoding-Flags");
     rq->arrival_mono_ns = clock_mono_ns();
-    rq->cancelled = &x->server->cancelled;
+    rq->cancelled = &x->cancelled;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    x->fd = info != NULL ? info->connect_fd : -1;
     struct pool *pool = x->route->pool == ROUTE_PUSH ? x->server->push_pool : x->server->query_pool;
     x->state = EXCHANGE_QUEUED;
     MHD_suspend_connection(x->connection);
@@ -289,6 +306,51 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     return MHD_NO;
 }
 
+// --- clients that leave -----------------------------------------------------------------------------
+
+static bool has_left(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+    return fd >= 0 && poll(&p, 1, 0) == 1 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
+static void watch(struct exchange *x)
+{
+    struct server *server = x->server;
+    pthread_mutex_lock(&server->watch_lock);
+    if (server->cancel_all || has_left(x->fd)) // perhaps while it was queued
+        atomic_store(&x->cancelled, true);
+    x->watched_next = server->watched;
+    x->watched_place = &server->watched;
+    if (x->watched_next != NULL)
+        x->watched_next->watched_place = &x->watched_next;
+    server->watched = x;
+    pthread_mutex_unlock(&server->watch_lock);
+}
+
+static void unwatch(struct exchange *x)
+{
+    pthread_mutex_lock(&x->server->watch_lock);
+    *x->watched_place = x->watched_next;
+    if (x->watched_next != NULL)
+        x->watched_next->watched_place = x->watched_place;
+    pthread_mutex_unlock(&x->server->watch_lock);
+}
+
+static void *watch_main(void *arg)
+{
+    struct server *server = arg;
+    while (!atomic_load(&server->watch_stop)) {
+        (void)usleep(WATCH_US);
+        pthread_mutex_lock(&server->watch_lock);
+        for (struct exchange *x = server->watched; x != NULL; x = x->watched_next)
+            if (server->cancel_all || has_left(x->fd))
+                atomic_store(&x->cancelled, true);
+        pthread_mutex_unlock(&server->watch_lock);
+    }
+    return NULL;
+}
+
 // On a worker.
 static void work(void *item, struct arena *arena)
 {
@@ -296,7 +358,9 @@ static void work(void *item, struct arena *arena)
     assert(x->magic == EXCHANGE_MAGIC && x->state == EXCHANGE_QUEUED);
     x->request.arena = arena;
     x->request.start_mono_ns = clock_mono_ns();
+    watch(x);
     route_run(x->route, &x->server->app, &x->request, &x->response);
+    unwatch(x);
     x->request.arena = NULL;
     MHD_resume_connection(x->connection);
 }
@@ -415,6 +479,10 @@ bool server_start(const struct config *config, struct store *store, struct serve
     server->body_bytes_max = config->memory_bytes / 4;
     server->push_pool = pool_new("push", PUSH_THREADS, PUSH_QUEUE_MAX, INGEST_ARENA_BYTES_MAX, work);
     server->query_pool = pool_new("query", QUERY_THREADS, QUERY_QUEUE_MAX, QUERY_ARENA_BYTES_MAX, work);
+    pthread_mutex_init(&server->watch_lock, NULL);
+    int rc = pthread_create(&server->watcher, NULL, watch_main, server);
+    assert(rc == 0);
+    (void)pthread_setname_np(server->watcher, "watch");
     for (unsigned i = 0; i < config->listen_count; i++)
         if (!start_daemon(server, config->listen[i], err)) {
             server_stop(server);
@@ -429,7 +497,9 @@ static void wait_for_exchanges(struct server *server)
     int64_t until_ns = clock_mono_ns() + STOP_WAIT_NS;
     while (atomic_load(&server->exchanges) > 0 && clock_mono_ns() < until_ns)
         (void)usleep(1000);
-    atomic_store(&server->cancelled, true); // queries end at their next look
+    pthread_mutex_lock(&server->watch_lock);
+    server->cancel_all = true; // queries end at their next look
+    pthread_mutex_unlock(&server->watch_lock);
 }
 
 void server_stop(struct server *server)
@@ -448,6 +518,9 @@ void server_stop(struct server *server)
     pool_stop(server->query_pool);
     for (unsigned i = 0; i < server->daemons_count; i++)
         MHD_stop_daemon(server->daemons[i]);
+    atomic_store(&server->watch_stop, true);
+    (void)pthread_join(server->watcher, NULL);
+    pthread_mutex_destroy(&server->watch_lock);
     pool_free(server->push_pool);
     pool_free(server->query_pool);
     buf_done(&server->addresses);

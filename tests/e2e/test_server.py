@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -186,6 +187,27 @@ def test_slow_clients(tap, server):
         s.close()
 
 
+def test_client_leaves(tap):
+    """A query whose client hangs up ends, and leaves its worker to others."""
+    with Server(["--retention", "0"]) as server:
+        line = "x" * 500
+        for n in range(40):
+            server.push([({"app": "slow", "n": str(n)}, [(now_ns(), "%d %s %d" % (i, line, i)) for i in range(2000)])])
+        query = "/loki/api/v1/query_range?query=" + urllib.parse.quote(
+            'sum(count_over_time({app="slow"} |~ "(x+y|y+z|[0-9]+q)$" [1m]))')
+        before = server.metrics()["mstore_query_failures_total"]
+        sockets = []
+        for _ in range(8):  # more than there are workers
+            s = socket.create_connection(("127.0.0.1", server.port), 10)
+            s.sendall(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % query.encode())
+            sockets.append(s)
+        for s in sockets:
+            s.close()
+        # Queries that run or wait when their client is gone are counted as failed; none hangs on.
+        tap.ok(wait_until(lambda: server.metrics()["mstore_queries_running"] == 0 and
+                          server.metrics()["mstore_query_failures_total"] > before, 20), "queries of clients that left are cancelled")
+
+
 def test_retention(tap):
     with Server(["--retention", "1h"]) as server:
         ns = now_ns()
@@ -291,7 +313,7 @@ def main():
             test(tap, server)
         good, numbers = counters(server)
         tap.ok(good, "pushed = stored + rejected + deduplicated after all of this", numbers)
-    for test in (test_retention, test_full_disk, test_stop, test_configuration):
+    for test in (test_client_leaves, test_retention, test_full_disk, test_stop, test_configuration):
         test(tap)
     tap.done()
 

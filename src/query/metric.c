@@ -4,6 +4,7 @@
 #include "query/metric.h"
 
 #include "base/limits.h"
+#include "query/expand.h"
 #include "query/matrix.h"
 #include "query/pipeline/line.h"
 
@@ -92,47 +93,6 @@ static bool eval_constant(struct evaluation *ev, double value, struct matrix *ou
     return true;
 }
 
-// Go's Expand: $1, ${1}, $name, $$.
-static void expand(struct slice text, const struct regex *regex, struct slice value, size_t (*spans)[2],
-                   size_t groups, struct buf *out)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] != '$' || i + 1 == text.len) {
-            buf_put_byte(out, text.ptr[i]);
-            continue;
-        }
-        if (text.ptr[i + 1] == '$') {
-            buf_put_byte(out, '$');
-            i++;
-            continue;
-        }
-        bool braced = text.ptr[i + 1] == '{';
-        size_t from = i + 1 + braced, end = from;
-        while (end < text.len && (text.ptr[end] == '_' || (text.ptr[end] >= '0' && text.ptr[end] <= '9') ||
-                                  ((text.ptr[end] | 32) >= 'a' && (text.ptr[end] | 32) <= 'z')))
-            end++;
-        if (end == from || (braced && (end == text.len || text.ptr[end] != '}'))) {
-            buf_put_byte(out, '$');
-            continue;
-        }
-        struct slice name = slice_of(text.ptr + from, end - from);
-        size_t group = 0;
-        bool numeric = true;
-        for (size_t n = 0; n < name.len && numeric; n++) {
-            numeric = name.ptr[n] >= '0' && name.ptr[n] <= '9' && group < 10000;
-            group = group * 10 + (size_t)(name.ptr[n] - '0');
-        }
-        for (size_t n = 1; !numeric && n < groups; n++)
-            if (slice_eq(regex_group_name(regex, n), name)) {
-                group = n;
-                numeric = true;
-            }
-        if (numeric && group < groups && spans[group][0] != SIZE_MAX)
-            buf_put(out, value.ptr + spans[group][0], spans[group][1] - spans[group][0]);
-        i = end - 1 + braced;
-    }
-}
-
 enum { REPLACE_GROUPS_MAX = 64 };
 
 static struct slice replaced_labels(const struct ast *ast, struct slice labels, struct arena *a)
@@ -145,7 +105,7 @@ static struct slice replaced_labels(const struct ast *ast, struct slice labels, 
         return labels;
     AUTO(buf_done) struct buf text;
     buf_init(&text, 0);
-    expand(ast->label_replace.replacement, ast->label_replace.compiled, value, spans, groups, &text);
+    expand(&text, ast->label_replace.replacement, ast->label_replace.compiled, value, spans, groups);
     struct line_space space = {0};
     struct line l = {.stream = labels, .metadata = LABELS_EMPTY, .space = &space, .scratch = a};
     line_drop_label(&l, ast->label_replace.dst);

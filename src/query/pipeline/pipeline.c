@@ -19,17 +19,16 @@ struct pipeline {
     const struct wanted_labels *wanted;
 };
 
-static bool line_format_new(struct stage *s, struct arena *a, struct ast_regex **regexes, struct err *err)
+static bool line_format_new(struct stage *s, struct arena *a, struct err *err)
 {
     s->templates = arena_zalloc(a, sizeof *s->templates);
     return s->templates != NULL
-               ? template_parse(s->ast->text, "line", a, regexes, &s->templates[0], err) ||
+               ? template_parse(s->ast->text, "line", a, &s->templates[0], err) ||
                      err_wrap(err, "invalid line template")
                : arena_ok(a, "template", err);
 }
 
-static bool label_format_new(struct stage *s, struct arena *a, struct ast_regex **regexes,
-                             struct err *err)
+static bool label_format_new(struct stage *s, struct arena *a, struct err *err)
 {
     const struct ast_stage *ast = s->ast;
     s->templates = arena_zalloc(a, (ast->assigns_count + 1) * sizeof *s->templates);
@@ -45,7 +44,7 @@ static bool label_format_new(struct stage *s, struct arena *a, struct ast_regex 
                                "multiple label name '%.*s' not allowed in a single format operation",
                                SLICE_FMT(name));
         if (!ast->assigns[i].rename &&
-            !template_parse(ast->assigns[i].value, "label", a, regexes, &s->templates[i], err))
+            !template_parse(ast->assigns[i].value, "label", a, &s->templates[i], err))
             return err_wrap(err, "invalid template for label '%.*s'", SLICE_FMT(name));
     }
     return true;
@@ -72,9 +71,9 @@ static bool stage_init(struct stage *s, const struct ast_stage *ast, struct aren
     case STAGE_DECOLORIZE:
         return true;
     case STAGE_LABEL_FORMAT:
-        return label_format_new(s, a, regexes, err);
+        return label_format_new(s, a, err);
     case STAGE_LINE_FORMAT:
-        return line_format_new(s, a, regexes, err);
+        return line_format_new(s, a, err);
     }
     return false;
 }

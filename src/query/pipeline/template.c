@@ -501,10 +501,9 @@ static bool parse_list(struct parse *p, struct node **out, enum list_end *end_ou
     return true;
 }
 
-bool template_parse(struct slice text, const char *name, struct arena *a, struct ast_regex **regexes,
-                    struct template **out, struct err *err)
+bool template_parse(struct slice text, const char *name, struct arena *a, struct template **out,
+                    struct err *err)
 {
-    (void)regexes;
     struct template *t = arena_zalloc(a, sizeof *t);
     struct parse p = {.a = a, .name = name, .text = text, .err = err};
     enum list_end end;

@@ -7,14 +7,13 @@
 
 #include "base/arena.h"
 #include "base/err.h"
-#include "query/logql/ast.h"
 #include "query/pipeline/line.h"
 
 struct template;
 
-// `name` is "line" or "label". ERR_INPUT `template: line:1: ...`. Constant regexes are compiled here.
+// `name` is "line" or "label". ERR_INPUT `template: line:1: ...`.
 MUST_CHECK bool template_parse(struct slice text, const char *name, struct arena *a,
-                               struct ast_regex **regexes, struct template **out, struct err *err);
+                               struct template **out, struct err *err);
 // Runs over the visible labels of a line. False: *details_out says why (for __error_details__).
 MUST_CHECK bool template_run(const struct template *t, const struct line *l, struct slice *out,
                              struct slice *details_out);

@@ -2,8 +2,11 @@
 #include "query/pipeline/template_value.h"
 
 #include "base/clock.h"
+#include "base/labels.h"
 #include "base/utf8.h"
+#include "query/expand.h"
 #include "query/logql/unit.h"
+#include "query/regex.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -587,45 +590,6 @@ static bool with_regex(struct tcall *c, const char *name, struct slice pattern, 
            tcall_fail(c, "error calling %s: %s", name, err.text);
 }
 
-static void expand(struct slice text, const struct regex *regex, struct slice value, size_t (*spans)[2],
-                   size_t groups, struct buf *out)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        bool braced = i + 1 < text.len && text.ptr[i] == '$' && text.ptr[i + 1] == '{';
-        if (text.ptr[i] != '$' || i + 1 == text.len) {
-            buf_put_byte(out, text.ptr[i]);
-            continue;
-        }
-        if (text.ptr[i + 1] == '$') {
-            buf_put_byte(out, '$');
-            i++;
-            continue;
-        }
-        size_t from = i + 1 + braced, end = from, group = 0;
-        while (end < text.len && (isalnum(text.ptr[end]) || text.ptr[end] == '_'))
-            end++;
-        if (end == from || (braced && (end == text.len || text.ptr[end] != '}'))) {
-            buf_put_byte(out, '$');
-            continue;
-        }
-        struct slice name = slice_of(text.ptr + from, end - from);
-        bool found = true;
-        for (size_t n = 0; n < name.len && found; n++) {
-            found = isdigit(name.ptr[n]) && group < 1000;
-            group = group * 10 + (size_t)(name.ptr[n] - '0');
-        }
-        for (size_t n = 1; !found && n < groups; n++)
-            if (slice_eq(regex_group_name(regex, n), name)) {
-                group = n;
-                found = true;
-                break;
-            }
-        if (found && group < groups && spans[group][0] != SIZE_MAX)
-            buf_put(out, value.ptr + spans[group][0], spans[group][1] - spans[group][0]);
-        i = end - 1 + braced;
-    }
-}
-
 // All matches from left to right; an empty one right behind another does not count.
 static size_t replace_all(const struct regex *regex, struct slice s, struct slice with, bool literal,
                           struct buf *b)
@@ -641,7 +605,7 @@ static size_t replace_all(const struct regex *regex, struct slice s, struct slic
             if (b != NULL && literal)
                 buf_put_slice(b, with);
             else if (b != NULL)
-                expand(with, regex, s, spans, groups, b);
+                expand(b, with, regex, s, spans, groups);
         }
         last_end = end;
         at = end;

@@ -2,9 +2,9 @@
 #pragma once
 
 #include "base/arena.h"
+#include "base/attr.h"
 #include "base/buf.h"
 #include "base/slice.h"
-#include "query/logql/ast.h"
 
 enum tkind { T_NIL, T_BOOL, T_INT, T_FLOAT, T_STRING, T_LIST, T_MAP, T_TIME };
 
@@ -20,7 +20,6 @@ struct tval {
 
 struct tcall {
     struct arena *a;
-    struct ast_regex *const *regexes; // compiled while parsing
     struct slice error;               // set on failure; text
     int bad_arg;                      // the argument that has a wrong type; -1: the call itself failed
 };

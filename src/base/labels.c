@@ -203,6 +203,16 @@ const struct label *labels_get(const struct labels *l, struct slice name)
     return NULL;
 }
 
+struct slice labels_encoded(const struct labels *l, struct arena *a)
+{
+    size_t bytes = labels_encoded_bytes(l);
+    uint8_t *to = arena_alloc(a, bytes);
+    if (to == NULL)
+        return (struct slice){0};
+    labels_encode_at(to, l);
+    return slice_of(to, bytes);
+}
+
 // --- order of printed sets --------------------------------------------------------------------------
 
 // Order of two texts as they are printed, each followed by a byte that no plain text holds before its end.

@@ -40,6 +40,8 @@ void labels_encode(struct buf *b, const struct labels *l);
 size_t labels_encoded_bytes(const struct labels *l);
 // Writes labels_encoded_bytes() bytes at `to`.
 void labels_encode_at(uint8_t *to, const struct labels *l);
+// Encoded in `a`; an empty slice (ptr NULL) when the arena is full.
+struct slice labels_encoded(const struct labels *l, struct arena *a);
 // Borrows from `encoded`. ERR_CORRUPT when the bytes are not exactly one set.
 MUST_CHECK bool labels_decode(struct slice encoded, struct arena *a, struct labels *out,
                               struct err *err);

@@ -83,3 +83,8 @@ static inline size_t utf8_valid_prefix(struct slice s)
     }
     return s.len;
 }
+
+// Invalid bytes and U+FFFD become blanks; borrows where there are none. An empty slice (ptr NULL) when the
+// arena is full.
+struct arena;
+struct slice utf8_blanked(struct slice s, struct arena *a);

@@ -222,34 +222,6 @@ bool accept_metadata_name(struct slice name, struct arena *a, struct slice *out,
     return true;
 }
 
-// Invalid UTF-8, and U+FFFD, become blanks.
-static bool clean_value(struct slice value, struct arena *a, struct slice *out)
-{
-    size_t good = utf8_valid_prefix(value);
-    if (good == value.len && slice_find(value, SLICE("\xEF\xBF\xBD")) == SIZE_MAX) {
-        *out = value;
-        return true;
-    }
-    uint8_t *to = arena_alloc(a, value.len);
-    if (to == NULL)
-        return false;
-    size_t len = 0;
-    for (size_t i = 0; i < value.len;) {
-        uint32_t rune;
-        bool valid;
-        size_t bytes = utf8_decode(slice_from(value, i), &rune, &valid);
-        if (rune == UTF8_INVALID) {
-            to[len++] = ' ';
-        } else {
-            memcpy(to + len, value.ptr + i, bytes);
-            len += bytes;
-        }
-        i += bytes;
-    }
-    *out = slice_of(to, len);
-    return true;
-}
-
 // Stable, so that of equal names the last given stays last. Few pairs: insertion.
 static void sort_pairs(struct label *pairs, size_t count)
 {
@@ -275,14 +247,8 @@ static size_t last_of_equal(struct label *pairs, size_t count)
 
 static bool encode_pairs(struct accept *ac, struct label *pairs, size_t count, struct slice *out)
 {
-    struct labels set = {pairs, (uint32_t)count};
-    size_t bytes = labels_encoded_bytes(&set);
-    uint8_t *to = arena_alloc(ac->arena, bytes);
-    if (to == NULL)
-        return false;
-    labels_encode_at(to, &set);
-    *out = slice_of(to, bytes);
-    return true;
+    *out = labels_encoded(&(struct labels){pairs, (uint32_t)count}, ac->arena);
+    return out->ptr != NULL;
 }
 
 // The set of an entry without metadata of its own: one per level.
@@ -342,7 +308,8 @@ static bool entry_metadata(struct accept *ac, const struct stream_level *stream,
         struct label *to = &pairs[count];
         if (!accept_metadata_name(from->name, ac->arena, &to->name, err))
             return false;
-        if (!clean_value(from->value, ac->arena, &to->value))
+        to->value = utf8_blanked(from->value, ac->arena);
+        if (ac->arena->overflowed)
             return arena_ok(ac->arena, "batch", err);
         count++;
     }

@@ -99,11 +99,6 @@ static bool number_keys(struct evaluation *ev, const struct ast_matching *m, con
     return numbers != NULL || matrix_no_memory(ev, err);
 }
 
-static struct slice find_label(struct slice labels, struct slice name)
-{
-    return labels_find(labels, name);
-}
-
 // The many side's labels with the listed ones taken from the one side.
 static struct slice included_labels(const struct ast_matching *m, struct slice many, struct slice one,
                                     struct arena *a)
@@ -121,17 +116,13 @@ static struct slice included_labels(const struct ast_matching *m, struct slice m
             pairs[count++] = l;
     }
     for (uint32_t i = 0; i < m->include_count; i++) {
-        struct slice value = find_label(one, m->include[i]);
+        struct slice value = labels_find(one, m->include[i]);
         if (value.len > 0)
             pairs[count++] = (struct label){m->include[i], value};
     }
     struct labels set = {pairs, (uint32_t)count};
     (void)labels_canon(&set);
-    uint8_t *to = arena_alloc(a, labels_encoded_bytes(&set));
-    if (to == NULL)
-        return (struct slice){0};
-    labels_encode_at(to, &set);
-    return slice_of(to, labels_encoded_bytes(&set));
+    return labels_encoded(&set, a);
 }
 
 struct joining {

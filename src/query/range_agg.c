@@ -589,11 +589,7 @@ static struct slice absent_labels(const struct ast_logs *logs, struct arena *a)
         return (struct slice){0};
     struct labels set = {pairs, (uint32_t)count};
     (void)labels_canon(&set);
-    uint8_t *to = arena_alloc(a, labels_encoded_bytes(&set));
-    if (to == NULL)
-        return (struct slice){0};
-    labels_encode_at(to, &set);
-    return slice_of(to, labels_encoded_bytes(&set));
+    return labels_encoded(&set, a);
 }
 
 static bool make_absent(struct range_agg *r, struct matrix *out, struct err *err)

@@ -70,29 +70,6 @@ struct slice extract_name(struct slice key, bool first, struct arena *a)
     return slice_of(to, len);
 }
 
-struct slice extract_value(struct slice value, struct arena *a)
-{
-    if (utf8_is_ascii(value))
-        return value;
-    if (utf8_valid_prefix(value) == value.len && slice_find(value, SLICE("\xEF\xBF\xBD")) == SIZE_MAX)
-        return value;
-    uint8_t *to = arena_alloc(a, value.len);
-    size_t len = 0;
-    for (size_t i = 0; i < value.len && to != NULL;) {
-        uint32_t rune;
-        bool valid;
-        size_t bytes = utf8_decode(slice_from(value, i), &rune, &valid);
-        if (rune == UTF8_INVALID) {
-            to[len++] = ' ';
-        } else {
-            memcpy(to + len, value.ptr + i, bytes);
-            len += bytes;
-        }
-        i += bytes;
-    }
-    return slice_of(to, len);
-}
-
 // --- logfmt -----------------------------------------------------------------------------------------
 
 struct logfmt {
@@ -232,7 +209,7 @@ static void run_logfmt(const struct extractor *x, const struct wanted_labels *w,
         struct slice name = extract_name(f.key, true, l->scratch);
         if (name.len == 0 || !wanted(w, name, &found))
             continue;
-        line_parse_label(l, name, extract_value(f.value, l->scratch), false);
+        line_parse_label(l, name, utf8_blanked(f.value, l->scratch), false);
     }
 }
 

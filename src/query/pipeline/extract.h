@@ -32,8 +32,6 @@ void extractor_run(const struct extractor *x, const struct wanted_labels *w, str
 
 // A key as a label name: trimmed, sanitised; `first`: a leading digit gets an underscore.
 struct slice extract_name(struct slice key, bool first, struct arena *a);
-// Invalid UTF-8 and U+FFFD become blanks.
-struct slice extract_value(struct slice value, struct arena *a);
 
 void extract_json(const struct wanted_labels *w, struct line *l);
 void extract_unpack(struct line *l);

@@ -229,7 +229,7 @@ static struct slice value_text(const struct value *v, struct arena *a)
     struct slice text = v->raw;
     if (v->escaped && !unescape(v->raw, a, &text))
         return SLICE("");
-    return extract_value(text, a);
+    return utf8_blanked(text, a);
 }
 
 // --- json -------------------------------------------------------------------------------------------

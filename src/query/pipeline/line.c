@@ -207,12 +207,7 @@ static struct slice encode(struct label *pairs, size_t count, struct arena *a)
     if (!sorted)
         qsort(pairs, count, sizeof *pairs, by_name);
     struct labels set = {pairs, (uint32_t)count};
-    size_t bytes = labels_encoded_bytes(&set);
-    uint8_t *to = arena_alloc(a, bytes);
-    if (to == NULL)
-        return (struct slice){0};
-    labels_encode_at(to, &set);
-    return slice_of(to, bytes);
+    return labels_encoded(&set, a);
 }
 
 static size_t add_stream(const struct line *l, struct label *pairs, size_t count)

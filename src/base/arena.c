@@ -19,11 +19,18 @@ void arena_init(struct arena *a, size_t bytes_max)
     *a = (struct arena){.bytes_max = bytes_max};
 }
 
+void arena_init_shared(struct arena *a, struct arena_budget *budget)
+{
+    *a = (struct arena){.bytes_max = budget->bytes_max, .budget = budget};
+}
+
 static void free_until(struct arena *a, const struct arena_block *keep)
 {
     while (a->last != keep) {
         struct arena_block *block = a->last;
         a->last = block->older;
+        if (a->budget != NULL)
+            atomic_fetch_sub(&a->budget->used_bytes, block->bytes);
         free(block);
     }
 }
@@ -32,6 +39,22 @@ void arena_done(struct arena *a)
 {
     free_until(a, NULL);
     *a = (struct arena){0};
+}
+
+void arena_adopt(struct arena *a, struct arena *from)
+{
+    if (from->last != NULL && a->last == NULL) {
+        a->last = from->last;
+        a->pos = a->end = from->end; // what is left of it is not used
+    } else if (from->last != NULL) {
+        struct arena_block *oldest = from->last;
+        while (oldest->older != NULL)
+            oldest = oldest->older;
+        oldest->older = a->last->older;
+        a->last->older = from->last;
+    }
+    a->used_bytes += from->used_bytes;
+    *from = (struct arena){0};
 }
 
 void arena_reset(struct arena *a)
@@ -54,15 +77,23 @@ void arena_reset(struct arena *a)
     a->overflowed = false;
 }
 
+static bool charge(struct arena *a, size_t bytes)
+{
+    if (a->budget == NULL || atomic_fetch_add(&a->budget->used_bytes, bytes) + bytes <= a->budget->bytes_max)
+        return true;
+    atomic_fetch_sub(&a->budget->used_bytes, bytes);
+    return false;
+}
+
 // Opens a block with room for `bytes`; they double up to a megabyte, so few are needed for any size.
 static bool add_block(struct arena *a, size_t bytes)
 {
     size_t room = a->last == NULL ? ARENA_BLOCK_BYTES_MIN : a->last->bytes * 2;
     room = room > ARENA_BLOCK_BYTES_MAX ? ARENA_BLOCK_BYTES_MAX : room;
     room = room < bytes ? bytes : room;
-    size_t left = a->bytes_max - a->used_bytes;
+    size_t left = a->bytes_max > a->used_bytes ? a->bytes_max - a->used_bytes : 0;
     room = room > left && left >= bytes ? left : room;
-    if (room > left)
+    if (room > left || !charge(a, room))
         return false;
     struct arena_block *block = malloc(sizeof *block + room);
     assert(block != NULL);

@@ -12,7 +12,15 @@
 #include "base/err.h"
 #include "base/slice.h"
 
+#include <stdatomic.h>
+
 struct arena_block;
+
+// What several arenas, each with an owner of its own, may take together.
+struct arena_budget {
+    size_t bytes_max;
+    atomic_size_t used_bytes;
+};
 
 struct arena {
     struct arena_block *last; // owned; newest block, linked to the older ones
@@ -20,6 +28,7 @@ struct arena {
     uint8_t *end;
     size_t used_bytes; // in all blocks, for the cap
     size_t bytes_max;
+    struct arena_budget *budget; // borrowed; NULL: bytes_max alone counts
     bool overflowed;
 };
 
@@ -30,8 +39,11 @@ struct arena_mark {
 };
 
 void arena_init(struct arena *a, size_t bytes_max);
+void arena_init_shared(struct arena *a, struct arena_budget *budget);
 void arena_done(struct arena *a); // NULL-safe on a zeroed arena
 void arena_reset(struct arena *a);
+// Moves everything in `from` to `a`, where it stays until `a` is reset; `from` is done. May pass a's cap.
+void arena_adopt(struct arena *a, struct arena *from);
 
 // 16-byte aligned, not zeroed; NULL after overflow.
 void *arena_alloc(struct arena *a, size_t bytes);

@@ -48,7 +48,7 @@ int64_t rd_i64(struct rd *r)
     return (int64_t)rd_u64(r);
 }
 
-uint64_t rd_varint(struct rd *r)
+uint64_t rd_varint_long(struct rd *r)
 {
     uint64_t value = 0;
     for (unsigned shift = 0; shift < 7 * VARINT_BYTES_MAX; shift += 7) {

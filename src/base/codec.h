@@ -33,7 +33,13 @@ uint32_t rd_u32(struct rd *r);
 uint64_t rd_u64(struct rd *r);
 int64_t rd_i64(struct rd *r);
 // Over ten bytes, or bits past the 64th: bad.
-uint64_t rd_varint(struct rd *r);
+uint64_t rd_varint_long(struct rd *r); // the general case
+static inline uint64_t rd_varint(struct rd *r)
+{
+    if (r->pos < r->end && *r->pos < 0x80)
+        return *r->pos++;
+    return rd_varint_long(r);
+}
 // As rd_varint; a value above max is bad.
 uint64_t rd_varint_max(struct rd *r, uint64_t max);
 int64_t rd_zigzag(struct rd *r);

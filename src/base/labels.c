@@ -148,9 +148,12 @@ bool labels_decode(struct slice encoded, struct arena *a, struct labels *out, st
     return true;
 }
 
-static uint64_t walk_varint(struct labels_walk *w)
+static inline uint64_t walk_varint(struct labels_walk *w)
 {
     uint64_t value = 0;
+    assert(w->pos < w->end);
+    if (*w->pos < 0x80)
+        return *w->pos++;
     for (unsigned shift = 0;; shift += 7) {
         assert(w->pos < w->end); // trusted: whoever hands it in has validated it
         uint8_t byte = *w->pos++;
@@ -160,7 +163,7 @@ static uint64_t walk_varint(struct labels_walk *w)
     }
 }
 
-static struct slice walk_slice(struct labels_walk *w)
+static inline struct slice walk_slice(struct labels_walk *w)
 {
     size_t len = (size_t)walk_varint(w);
     struct slice s = slice_of(w->pos, len);

@@ -1,8 +1,9 @@
 /*
  * logs.c -- see logs.h.
  *
- * Runs are visited from the asked end of time; a heap keeps the best `limit` entries, and the first run
- * that cannot hold a better one ends the search: the newest 100 lines touch the newest blocks.
+ * Runs are visited from the asked end of time; a heap of each scan keeps its best `limit` entries, and the
+ * first run that cannot hold a better one than a full heap ends the search: the newest 100 lines touch the
+ * newest blocks.
  *
  * Order (loki-http.md 5.5): time in the asked direction; then streams by their labels, ascending; then
  * ingestion order, backward reversed. Entries that two generations both hold are equal neighbours in this
@@ -32,15 +33,13 @@ struct hit {
     struct slice metadata, parsed; // encoded, under visible names
 };
 
-struct top {
+struct top { // of one scan
     struct scan *scan;
-    struct arena *a;
     bool forward;
     struct hit *heap; // the worst first
     uint32_t count, limit;
     const struct view_run *run; // being visited
     struct slice stream; // its labels
-    uint64_t kept_bytes; // copied lines; those that were pushed out again are garbage
     bool truncated;      // something was pushed out or not let in
 };
 
@@ -88,16 +87,17 @@ static void sift_up(struct top *t, uint32_t at)
     }
 }
 
-// Copies what has to outlive the loaded run.
+// Copies what has to outlive the loaded run. Lines that are pushed out again are garbage in the arena.
 static void keep(struct top *t, struct hit *h, const struct scan_hit *found)
 {
     const struct line *l = &found->line;
+    struct arena *a = &t->scan->arena;
     struct hash128 text = hash_128(found->text), metadata = hash_128(l->metadata);
     h->stored = (struct hash128){text.hi ^ metadata.lo, text.lo + metadata.hi * UINT64_C(0x9e3779b97f4a7c15)};
-    h->text = arena_copy(t->a, l->text);
-    h->visible = l->opened ? line_stream(l, t->a) : h->stream;
-    h->metadata = line_metadata(l, t->a);
-    h->parsed = line_parsed(l, t->a);
+    h->text = arena_copy(a, l->text);
+    h->visible = l->opened ? line_stream(l, a) : h->stream;
+    h->metadata = line_metadata(l, a);
+    h->parsed = line_parsed(l, a);
 }
 
 static bool offer(void *ctx, const struct scan_hit *found)
@@ -113,7 +113,7 @@ static bool offer(void *ctx, const struct scan_hit *found)
         keep(t, &h, found);
         t->heap[t->count] = h;
         sift_up(t, t->count++);
-        return !t->a->overflowed;
+        return !t->scan->arena.overflowed;
     }
     t->truncated = true;
     if (compare(&h, &t->heap[0], t->forward) >= 0)
@@ -121,15 +121,7 @@ static bool offer(void *ctx, const struct scan_hit *found)
     keep(t, &h, found);
     t->heap[0] = h;
     sift_down(t, 0);
-    return !t->a->overflowed;
-}
-
-// Whether no entry of the run, nor of any behind it, can be in the result.
-static bool is_done(const struct top *t, const struct view_run *run)
-{
-    if (t->count < t->limit)
-        return false;
-    return t->forward ? run->min_ns > t->heap[0].time_ns : run->max_ns < t->heap[0].time_ns;
+    return !t->scan->arena.overflowed;
 }
 
 static int newest_first(const void *a, const void *b)
@@ -144,28 +136,69 @@ static int oldest_first(const void *a, const void *b)
     return (x->min_ns > y->min_ns) - (x->min_ns < y->min_ns);
 }
 
-static bool visit_runs(struct top *t, struct view_selection *sel, const struct pipeline *p,
-                       const struct view_run **runs, int64_t from_ns, int64_t to_ns, struct err *err)
+struct search {
+    struct scan_team *team;
+    const struct pipeline *pipeline;
+    struct view_selection sel;
+    const struct view_run **runs; // in the order of the search
+    bool forward;
+    int64_t from_ns, to_ns;
+    struct top *tops; // one a scan
+    // The worst time in a full heap: what is worse than it cannot be in the result. Only gets better.
+    _Atomic int64_t bound_ns;
+    atomic_bool bounded;
+};
+
+static void note_bound(struct search *s, const struct top *t)
 {
-    AUTO(arena_done) struct arena scratch;
-    arena_init(&scratch, QUERY_ARENA_BYTES_MAX);
-    for (uint32_t i = 0; i < sel->runs_count && !is_done(t, runs[i]); i++) {
-        struct run_entries e;
-        bool damaged;
-        uint32_t first, end;
-        if (!scan_load(t->scan, runs[i], VIEW_TIMES | VIEW_LINES | VIEW_METADATA, &e, &damaged, err))
-            return false;
-        if (damaged)
-            continue;
-        t->run = runs[i];
-        if (!view_labels(t->scan->view, &sel->streams[runs[i]->stream], t->a, &t->stream, err))
-            return false;
-        scan_bounds(&e, from_ns, to_ns, &first, &end);
-        (void)scan_run(t->scan, p, t->stream, &e, first, end, t->forward, &scratch, offer, t);
-        if (!arena_ok(t->a, "log query", err))
-            return false;
+    if (t->count < t->limit)
+        return;
+    int64_t mine = t->heap[0].time_ns, theirs = atomic_load(&s->bound_ns);
+    while ((s->forward ? mine < theirs : mine > theirs) &&
+           !atomic_compare_exchange_weak(&s->bound_ns, &theirs, mine))
+        continue;
+    atomic_store(&s->bounded, true);
+}
+
+// Whether no entry of the run, nor of any behind it, can be in the result.
+static bool is_done(struct search *s, const struct view_run *run)
+{
+    if (!atomic_load(&s->bounded))
+        return false;
+    int64_t bound = atomic_load(&s->bound_ns);
+    return s->forward ? run->min_ns > bound : run->max_ns < bound;
+}
+
+static bool search_run(void *ctx, struct scan *scan, uint32_t number)
+{
+    struct search *s = ctx;
+    struct top *t = &s->tops[scan - scan->team->scans];
+    const struct view_run *run = s->runs[number];
+    struct run_entries e;
+    bool damaged;
+    uint32_t first, end;
+    if (is_done(s, run)) {
+        t->truncated = true;
+        return false;
     }
-    return true;
+    if (!scan_load(scan, NULL, run, VIEW_TIMES | VIEW_LINES | VIEW_METADATA, &e, &damaged))
+        return false;
+    if (damaged)
+        return true;
+    t->run = run;
+    if (!scan_labels(scan, &s->sel.streams[run->stream], &t->stream))
+        return false;
+    scan_bounds(&e, s->from_ns, s->to_ns, &first, &end);
+    (void)scan_run(scan, s->pipeline, t->stream, &e, first, end, t->forward, offer, t);
+    note_bound(s, t);
+    return !scan->arena.overflowed || scan_fail_memory(scan);
+}
+
+static bool search_runs(struct search *s, struct err *err)
+{
+    atomic_store(&s->bounded, false);
+    atomic_store(&s->bound_ns, s->forward ? INT64_MAX : INT64_MIN);
+    return scan_team_run(s->team, s->sel.runs_count, search_run, s, err);
 }
 
 // --- results ----------------------------------------------------------------------------------------
@@ -203,37 +236,57 @@ static int by_result_order(const void *a, const void *b)
     return compare(a, b, sort_forward);
 }
 
-struct search {
-    struct scan *scan;
-    const struct pipeline *pipeline;
-    const struct ast_logs *logs;
-    struct arena *a;
-    bool forward;
-};
+static bool start_tops(struct search *s, uint32_t limit)
+{
+    s->tops = arena_zalloc(&s->team->scans[0].arena, s->team->count * sizeof *s->tops);
+    for (unsigned i = 0; i < s->team->count && s->tops != NULL; i++) {
+        struct scan *scan = &s->team->scans[i];
+        s->tops[i] = (struct top){.scan = scan, .forward = s->forward, .limit = limit,
+                                  .heap = arena_array(&scan->arena, limit, sizeof(struct hit))};
+        if (s->tops[i].heap == NULL)
+            return false;
+    }
+    return s->tops != NULL;
+}
 
-// The best `limit` entries of [from, to), sorted. Fewer only when there are no more.
-static bool best_hits(struct search *s, struct view_selection *sel, int64_t from_ns,
-                      int64_t to_ns, uint32_t limit, struct hit **hits_out, uint32_t *count_out,
+// What all scans found, sorted, at most `room`.
+static struct hit *join_tops(const struct search *s, uint32_t room, uint32_t *count_out, bool *truncated_out)
+{
+    struct hit *hits = arena_array(&s->team->scans[0].arena, (size_t)room * s->team->count, sizeof *hits);
+    uint32_t count = 0;
+    *truncated_out = false;
+    for (unsigned i = 0; i < s->team->count && hits != NULL; i++) {
+        memcpy(hits + count, s->tops[i].heap, s->tops[i].count * sizeof *hits);
+        count += s->tops[i].count;
+        *truncated_out = *truncated_out || s->tops[i].truncated;
+    }
+    if (hits == NULL)
+        return NULL;
+    sort_forward = s->forward;
+    qsort(hits, count, sizeof *hits, by_result_order);
+    *truncated_out = *truncated_out || count > room;
+    *count_out = count > room ? room : count;
+    return hits;
+}
+
+// The best `limit` entries of [from_ns, to_ns), sorted. Fewer only when there are no more.
+static bool best_hits(struct search *s, uint32_t limit, struct hit **hits_out, uint32_t *count_out,
                       struct err *err)
 {
-    const struct view_run **runs = arena_array(s->a, sel->runs_count + 1, sizeof *runs);
-    if (runs == NULL)
-        return arena_ok(s->a, "log query", err);
-    for (uint32_t i = 0; i < sel->runs_count; i++)
-        runs[i] = &sel->runs[i];
-    qsort(runs, sel->runs_count, sizeof *runs, s->forward ? oldest_first : newest_first);
+    struct arena *a = &s->team->scans[0].arena;
     for (uint32_t room = limit;; room *= 2) {
-        struct top t = {.scan = s->scan, .a = s->a, .forward = s->forward, .limit = room};
-        t.heap = arena_array(s->a, room, sizeof *t.heap);
-        if (t.heap == NULL)
-            return arena_ok(s->a, "log query", err);
-        if (!visit_runs(&t, sel, s->pipeline, runs, from_ns, to_ns, err))
+        bool truncated;
+        uint32_t count = 0;
+        if (!start_tops(s, room))
+            return arena_ok(a, "log query", err);
+        if (!search_runs(s, err))
             return false;
-        sort_forward = s->forward;
-        qsort(t.heap, t.count, sizeof *t.heap, by_result_order);
-        uint32_t kept = drop_doubles(t.heap, t.count, s->forward);
-        if (kept >= limit || !t.truncated || t.count < room) {
-            *hits_out = t.heap;
+        struct hit *hits = join_tops(s, room, &count, &truncated);
+        if (hits == NULL)
+            return arena_ok(a, "log query", err);
+        uint32_t kept = drop_doubles(hits, count, s->forward);
+        if (kept >= limit || !truncated) {
+            *hits_out = hits;
             *count_out = kept < limit ? kept : limit;
             return true;
         }
@@ -247,19 +300,18 @@ static bool far_enough(int64_t a_ns, int64_t b_ns, int64_t interval_ns)
 }
 
 // Entries at least `interval` apart (loki-http.md 6.3), page by page.
-static bool spaced_hits(struct search *s, struct view_selection *sel,
-                        const struct query_range *range, struct hit **hits_out, uint32_t *count_out,
-                        struct err *err)
+static bool spaced_hits(struct search *s, const struct query_range *range, struct hit **hits_out,
+                        uint32_t *count_out, struct err *err)
 {
-    struct hit *out = arena_array(s->a, range->limit, sizeof *out);
+    struct arena *a = &s->team->scans[0].arena;
+    struct hit *out = arena_array(a, range->limit, sizeof *out);
     uint32_t count = 0;
-    int64_t from_ns = range->from_ns, to_ns = range->to_ns;
     if (out == NULL)
-        return arena_ok(s->a, "log query", err);
-    while (count < range->limit && from_ns < to_ns) {
+        return arena_ok(a, "log query", err);
+    while (count < range->limit && s->from_ns < s->to_ns) {
         struct hit *page;
         uint32_t page_count;
-        if (!best_hits(s, sel, from_ns, to_ns, PAGE_ENTRIES, &page, &page_count, err))
+        if (!best_hits(s, PAGE_ENTRIES, &page, &page_count, err))
             return false;
         for (uint32_t i = 0; i < page_count && count < range->limit; i++)
             if (count == 0 || far_enough(page[i].time_ns, out[count - 1].time_ns, range->interval_ns))
@@ -268,10 +320,10 @@ static bool spaced_hits(struct search *s, struct view_selection *sel,
             break;
         // Whatever comes next lies that far behind the last one.
         int64_t last_ns = out[count - 1].time_ns;
-        if (s->forward && __builtin_add_overflow(last_ns, range->interval_ns, &from_ns))
+        if (s->forward && __builtin_add_overflow(last_ns, range->interval_ns, &s->from_ns))
             break;
-        if (!s->forward && (__builtin_sub_overflow(last_ns, range->interval_ns, &to_ns) ||
-                            __builtin_add_overflow(to_ns, 1, &to_ns)))
+        if (!s->forward && (__builtin_sub_overflow(last_ns, range->interval_ns, &s->to_ns) ||
+                            __builtin_add_overflow(s->to_ns, 1, &s->to_ns)))
             break;
     }
     *hits_out = out;
@@ -339,9 +391,21 @@ static bool group(struct arena *a, const struct hit *hits, uint32_t count, bool 
     return true;
 }
 
-static void end_scan(struct scan *s)
+static bool find_hits(struct search *s, const struct query_range *range, const struct ast_logs *logs,
+                      struct hit **hits_out, uint32_t *count_out, struct err *err)
 {
-    scan_end(s);
+    if (!scan_team_select(s->team, logs, s->from_ns, s->to_ns, &s->sel, err))
+        return false;
+    view_settle(s->team->view);
+    struct arena *a = &s->team->scans[0].arena;
+    s->runs = arena_array(a, s->sel.runs_count + 1, sizeof *s->runs);
+    if (s->runs == NULL)
+        return arena_ok(a, "log query", err);
+    for (uint32_t i = 0; i < s->sel.runs_count; i++)
+        s->runs[i] = &s->sel.runs[i];
+    qsort(s->runs, s->sel.runs_count, sizeof *s->runs, s->forward ? oldest_first : newest_first);
+    return range->interval_ns > 0 ? spaced_hits(s, range, hits_out, count_out, err)
+                                  : best_hits(s, range->limit, hits_out, count_out, err);
 }
 
 bool logs_run(const struct ast_logs *logs, const struct pipeline *pipeline,
@@ -349,26 +413,16 @@ bool logs_run(const struct ast_logs *logs, const struct pipeline *pipeline,
               struct query_result *result_out, struct err *err)
 {
     struct query_result result = {.type = RESULT_STREAMS};
-    {
-        AUTO(end_scan) struct scan scan = {0};
-        struct view_selection sel;
-        struct hit *hits;
-        uint32_t count;
-        if (!scan_begin(&scan, context, &result.stats, err) ||
-            !scan_select(&scan, logs, range->from_ns, range->to_ns, &sel, err))
-            return false;
-        view_settle(scan.view);
-        struct search s = {&scan, pipeline, logs, context->arena, range->forward};
-        bool good = range->interval_ns > 0
-                        ? spaced_hits(&s, &sel, range, &hits, &count, err)
-                        : best_hits(&s, &sel, range->from_ns, range->to_ns, range->limit, &hits, &count,
-                                    err);
-        if (!good || !group(context->arena, hits, count, context->categorize, &result, err))
-            return false;
-        result.stats.entries_returned = count;
-        result.warnings = scan.warnings;
-        result.warnings_count = (uint32_t)scan.warnings_count;
-    }
+    struct scan_team team;
+    struct hit *hits;
+    uint32_t count;
+    struct search s = {.team = &team, .pipeline = pipeline, .forward = range->forward,
+                       .from_ns = range->from_ns, .to_ns = range->to_ns};
+    bool good = scan_team_begin(&team, context, err) && find_hits(&s, range, logs, &hits, &count, err);
+    scan_team_end(&team, &result.stats, &result.warnings, &result.warnings_count);
+    if (!good || !group(context->arena, hits, count, context->categorize, &result, err))
+        return false;
+    result.stats.entries_returned = count;
     *result_out = result;
     return true;
 }
@@ -379,38 +433,28 @@ struct visiting {
     struct scan *scan;
     const struct pipeline *pipeline;
     struct slice stream;
-    struct arena scratch;
     bool (*visit)(void *ctx, const struct query_entry *entry, struct err *err);
     void *ctx;
-    struct err *err;
-    bool failed;
 };
-
-static void visiting_done(struct visiting *v)
-{
-    arena_done(&v->scratch);
-}
 
 static bool visit_hit(void *ctx, const struct scan_hit *hit)
 {
     struct visiting *v = ctx;
     const struct line *l = &hit->line;
-    struct query_entry entry = {.labels = line_stream(l, &v->scratch),
+    struct arena *a = &v->scan->scratch;
+    struct err err;
+    struct query_entry entry = {.labels = line_stream(l, a),
                                 .time_ns = l->time_ns,
                                 .line = l->text,
-                                .metadata = line_metadata(l, &v->scratch),
-                                .parsed = line_parsed(l, &v->scratch)};
-    v->failed = !arena_ok(&v->scratch, "entry", v->err) || !v->visit(v->ctx, &entry, v->err);
-    return !v->failed;
+                                .metadata = line_metadata(l, a),
+                                .parsed = line_parsed(l, a)};
+    return (arena_ok(a, "entry", &err) && v->visit(v->ctx, &entry, &err)) || scan_fail(v->scan, &err);
 }
 
-static bool visit_piece(void *ctx, const struct run_entries *e, uint32_t first, uint32_t end,
-                        struct err *err)
+static bool visit_piece(void *ctx, const struct run_entries *e, uint32_t first, uint32_t end)
 {
     struct visiting *v = ctx;
-    v->err = err;
-    (void)scan_run(v->scan, v->pipeline, v->stream, e, first, end, true, &v->scratch, visit_hit, v);
-    return !v->failed;
+    return scan_run(v->scan, v->pipeline, v->stream, e, first, end, true, visit_hit, v);
 }
 
 // A selected stream with its runs.
@@ -424,13 +468,13 @@ static int by_printed_labels(const void *a, const void *b)
     return labels_cmp_printed(((const struct ordered *)a)->labels, ((const struct ordered *)b)->labels);
 }
 
-static bool order_streams(struct scan *scan, struct view_selection *sel, struct arena *a,
+static bool order_streams(struct view *view, struct view_selection *sel, struct arena *a,
                           struct ordered **out, struct err *err)
 {
     struct ordered *o = arena_zalloc(a, (sel->streams_count + 1) * sizeof *o);
     if (o == NULL)
         return arena_ok(a, "streams of a selection", err);
-    if (!view_labels_all(scan->view, sel, a, err))
+    if (!view_labels_all(view, sel, a, err))
         return false;
     for (uint32_t i = 0; i < sel->streams_count; i++)
         o[i].labels = sel->streams[i].labels;
@@ -443,34 +487,53 @@ static bool order_streams(struct scan *scan, struct view_selection *sel, struct 
     return true;
 }
 
+struct visit_all {
+    struct visiting visiting;
+    const struct query_range *range;
+    struct view_selection sel;
+    struct ordered *ordered;
+};
+
+static bool visit_stream(void *ctx, struct scan *scan, uint32_t number)
+{
+    struct visit_all *all = ctx;
+    const struct ordered *o = &all->ordered[number];
+    const struct view_run *runs = &all->sel.runs[o->first];
+    const struct merge_visitor visitor = {.visit = visit_piece, .ctx = &all->visiting};
+    all->visiting.scan = scan;
+    all->visiting.stream = o->labels;
+    for (uint32_t i = 0, end; i < o->count; i = end) {
+        end = merge_cluster_end(runs, o->count, i);
+        if (!merge_cluster(scan, runs + i, end - i, VIEW_TIMES | VIEW_LINES | VIEW_METADATA,
+                           all->range->from_ns, all->range->to_ns, &visitor))
+            return false;
+    }
+    return true;
+}
+
+static bool visit_streams(struct visit_all *all, struct scan_team *team, const struct ast_logs *logs,
+                          struct err *err)
+{
+    if (!scan_team_select(team, logs, all->range->from_ns, all->range->to_ns, &all->sel, err) ||
+        !order_streams(team->view, &all->sel, &team->scans[0].arena, &all->ordered, err))
+        return false;
+    view_settle(team->view);
+    return scan_team_run(team, all->sel.streams_count, visit_stream, all, err);
+}
+
 bool logs_visit(const struct ast_logs *logs, const struct pipeline *pipeline,
                 const struct query_range *range, const struct query_context *context,
                 bool (*visit)(void *ctx, const struct query_entry *entry, struct err *err), void *ctx,
                 struct query_result *result_out, struct err *err)
 {
     struct query_result result = {.type = RESULT_STREAMS};
-    AUTO(end_scan) struct scan scan = {0};
-    struct view_selection sel;
-    if (!scan_begin(&scan, context, &result.stats, err) ||
-        !scan_select(&scan, logs, range->from_ns, range->to_ns, &sel, err))
-        return false;
-    AUTO(visiting_done) struct visiting v = {
-        .scan = &scan, .pipeline = pipeline, .visit = visit, .ctx = ctx};
-    arena_init(&v.scratch, QUERY_ARENA_BYTES_MAX);
-    const struct merge_visitor visitor = {.visit = visit_piece, .ctx = &v};
-    struct ordered *ordered = NULL;
-    if (!order_streams(&scan, &sel, context->arena, &ordered, err))
-        return false;
-    view_settle(scan.view);
-    for (uint32_t i = 0; i < sel.streams_count; i++) {
-        v.stream = ordered[i].labels;
-        if (!merge_stream(&scan, &sel.runs[ordered[i].first], ordered[i].count,
-                          VIEW_TIMES | VIEW_LINES | VIEW_METADATA, range->from_ns, range->to_ns, &visitor,
-                          err))
-            return false;
-    }
-    result.warnings = scan.warnings;
-    result.warnings_count = (uint32_t)scan.warnings_count;
-    *result_out = result;
-    return true;
+    struct query_context alone = *context; // entries come in order: one scan
+    alone.crew = NULL;
+    struct scan_team team;
+    struct visit_all all = {.visiting = {.pipeline = pipeline, .visit = visit, .ctx = ctx}, .range = range};
+    bool good = scan_team_begin(&team, &alone, err) && visit_streams(&all, &team, logs, err);
+    scan_team_end(&team, &result.stats, &result.warnings, &result.warnings_count);
+    if (good)
+        *result_out = result;
+    return good;
 }

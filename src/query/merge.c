@@ -1,8 +1,8 @@
 /*
  * merge.c -- see merge.h.
  *
- * A cluster is a maximal sequence of runs that overlap in time. Within one source runs never overlap by
- * more than a shared moment, so a cluster of one source needs no merging. Otherwise each source is a cursor
+ * Within one source runs never overlap by more than a shared moment, so a cluster of one source needs no
+ * merging. Otherwise each source is a cursor
  * with a loader of its own, and the least (time, order) is taken next; entries of one time are compared
  * with those already given at that time.
  */
@@ -36,11 +36,7 @@ struct cluster {
 static void cluster_done(struct cluster *c)
 {
     for (size_t i = 0; i < c->count; i++) {
-        struct run_loader_stats l;
-        run_loader_stats(c->cursors[i].loader, &l);
-        c->s->stats->blocks_decoded += l.blocks_decoded;
-        c->s->stats->compressed_bytes += l.compressed_bytes;
-        c->s->stats->decoded_bytes += l.decoded_bytes;
+        scan_add_loader(&c->s->stats, c->cursors[i].loader);
         run_loader_free(c->cursors[i].loader);
         free(c->cursors[i].runs);
     }
@@ -65,7 +61,7 @@ static void add_run(struct cluster *c, const struct view_run *run)
         if (c->count == c->room)
             c->cursors = grown(c->cursors, &c->room, sizeof *c->cursors);
         c->cursors[c->count++] =
-            (struct cursor){.source = run->source, .loader = run_loader_new(c->s->view)};
+            (struct cursor){.source = run->source, .loader = run_loader_new(c->s->team->view)};
     }
     struct cursor *cursor = &c->cursors[i];
     if (cursor->runs_count == cursor->runs_room) {
@@ -78,15 +74,11 @@ static void add_run(struct cluster *c, const struct view_run *run)
 
 // Makes `at` point at an entry in the range; at == end when the source has none left.
 static bool cursor_fill(struct cluster *c, struct cursor *cursor, unsigned columns, int64_t from_ns,
-                        int64_t to_ns, struct err *err)
+                        int64_t to_ns)
 {
     while (cursor->at == cursor->end && cursor->run < cursor->runs_count) {
         bool damaged;
-        struct run_loader *shared = c->s->loader;
-        c->s->loader = cursor->loader;
-        bool good = scan_load(c->s, cursor->runs[cursor->run++], columns, &cursor->e, &damaged, err);
-        c->s->loader = shared;
-        if (!good)
+        if (!scan_load(c->s, cursor->loader, cursor->runs[cursor->run++], columns, &cursor->e, &damaged))
             return false;
         if (!damaged)
             scan_bounds(&cursor->e, from_ns, to_ns, &cursor->at, &cursor->end);
@@ -118,16 +110,15 @@ static bool is_new(struct cluster *c, const struct run_entries *e, uint32_t n)
     return true;
 }
 
-static bool merge_cluster(struct scan *s, const struct view_run *runs, uint32_t count, unsigned columns,
-                          int64_t from_ns, int64_t to_ns, const struct merge_visitor *visitor,
-                          struct err *err)
+static bool merge_sources(struct scan *s, const struct view_run *runs, uint32_t count, unsigned columns,
+                          int64_t from_ns, int64_t to_ns, const struct merge_visitor *visitor)
 {
     AUTO(cluster_done) struct cluster c = {.s = s};
     for (uint32_t i = 0; i < count; i++)
         add_run(&c, &runs[i]);
     columns |= VIEW_LINES | VIEW_METADATA;
     for (size_t i = 0; i < c.count; i++)
-        if (!cursor_fill(&c, &c.cursors[i], columns, from_ns, to_ns, err))
+        if (!cursor_fill(&c, &c.cursors[i], columns, from_ns, to_ns))
             return false;
     for (;;) {
         struct cursor *best = NULL;
@@ -143,16 +134,16 @@ static bool merge_cluster(struct scan *s, const struct view_run *runs, uint32_t 
         if (best == NULL)
             return true;
         if (is_new(&c, &best->e, best->at) &&
-            !visitor->visit(visitor->ctx, &best->e, best->at, best->at + 1, err))
+            !visitor->visit(visitor->ctx, &best->e, best->at, best->at + 1))
             return false;
         best->at++;
-        if (!cursor_fill(&c, best, columns, from_ns, to_ns, err))
+        if (!cursor_fill(&c, best, columns, from_ns, to_ns))
             return false;
     }
 }
 
 static bool visit_single(struct scan *s, const struct view_run *run, unsigned columns, int64_t from_ns,
-                         int64_t to_ns, const struct merge_visitor *visitor, struct err *err)
+                         int64_t to_ns, const struct merge_visitor *visitor)
 {
     struct run_entries e;
     bool damaged;
@@ -160,32 +151,33 @@ static bool visit_single(struct scan *s, const struct view_run *run, unsigned co
     if (visitor->whole != NULL && run->min_ns >= from_ns && run->max_ns < to_ns &&
         visitor->whole(visitor->ctx, run))
         return true;
-    if (!scan_load(s, run, columns, &e, &damaged, err))
+    if (!scan_load(s, NULL, run, columns, &e, &damaged))
         return false;
     if (damaged)
         return true;
     scan_bounds(&e, from_ns, to_ns, &first, &end);
-    return first == end || visitor->visit(visitor->ctx, &e, first, end, err);
+    return first == end || visitor->visit(visitor->ctx, &e, first, end);
 }
 
-bool merge_stream(struct scan *s, const struct view_run *runs, uint32_t runs_count, unsigned columns,
-                  int64_t from_ns, int64_t to_ns, const struct merge_visitor *visitor, struct err *err)
+uint32_t merge_cluster_end(const struct view_run *runs, uint32_t runs_count, uint32_t first)
 {
-    for (uint32_t i = 0, next; i < runs_count; i = next) {
-        int64_t max_ns = runs[i].max_ns;
-        bool one_source = true;
-        for (next = i + 1; next < runs_count && runs[next].min_ns <= max_ns; next++) {
-            one_source = one_source && runs[next].source == runs[i].source;
-            max_ns = runs[next].max_ns > max_ns ? runs[next].max_ns : max_ns;
-        }
-        if (!one_source) {
-            if (!merge_cluster(s, runs + i, next - i, columns, from_ns, to_ns, visitor, err))
-                return false;
-            continue;
-        }
-        for (uint32_t n = i; n < next; n++)
-            if (!visit_single(s, &runs[n], columns, from_ns, to_ns, visitor, err))
-                return false;
-    }
+    int64_t max_ns = runs[first].max_ns;
+    uint32_t end = first + 1;
+    for (; end < runs_count && runs[end].stream == runs[first].stream && runs[end].min_ns <= max_ns; end++)
+        max_ns = runs[end].max_ns > max_ns ? runs[end].max_ns : max_ns;
+    return end;
+}
+
+bool merge_cluster(struct scan *s, const struct view_run *runs, uint32_t count, unsigned columns,
+                   int64_t from_ns, int64_t to_ns, const struct merge_visitor *visitor)
+{
+    bool one_source = true;
+    for (uint32_t i = 1; i < count; i++)
+        one_source = one_source && runs[i].source == runs[0].source;
+    if (!one_source)
+        return merge_sources(s, runs, count, columns, from_ns, to_ns, visitor);
+    for (uint32_t i = 0; i < count; i++)
+        if (!visit_single(s, &runs[i], columns, from_ns, to_ns, visitor))
+            return false;
     return true;
 }

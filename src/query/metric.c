@@ -75,8 +75,19 @@ struct series *matrix_add(struct evaluation *ev, struct matrix *m, struct slice 
 
 struct slice matrix_group(const struct ast_grouping *g, struct slice labels, struct arena *a)
 {
-    struct line l = {.stream = labels, .metadata = LABELS_EMPTY};
-    return g == NULL ? LABELS_EMPTY : line_grouped(&l, g->names, g->names_count, g->without, a);
+    struct label *pairs = arena_array(a, (size_t)labels_walk(labels).left + 1, sizeof *pairs);
+    struct label l;
+    uint32_t count = 0;
+    if (g == NULL || pairs == NULL)
+        return g == NULL ? LABELS_EMPTY : (struct slice){0};
+    for (struct labels_walk w = labels_walk(labels); labels_next(&w, &l);) {
+        bool named = false;
+        for (uint32_t i = 0; i < g->names_count && !named; i++)
+            named = slice_eq(g->names[i], l.name);
+        if (named != g->without)
+            pairs[count++] = l;
+    }
+    return labels_encoded(&(struct labels){pairs, count}, a);
 }
 
 // --- expressions ------------------------------------------------------------------------------------

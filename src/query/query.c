@@ -105,7 +105,7 @@ bool query_format(struct slice text, struct arena *a, struct buf *out, struct er
     struct ast *ast;
     bool good = ast_parse(text, a, &regexes, &ast, err);
     if (good)
-        ast_print(out, ast);
+        ast_pretty(out, ast);
     ast_regexes_free(regexes);
     return good;
 }

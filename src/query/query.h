@@ -2,7 +2,8 @@
  * query.h -- text of a LogQL query to its result.
  *
  * Parse once (logql.md sections 2..6), then run over a view. Everything that a query builds lives in the
- * arena that it is given, whose cap bounds the query's memory. Any thread; one query, one thread.
+ * arena that it is given, whose cap bounds the query's memory. Any thread. A query's scans run on the threads
+ * of the context's crew, which queries share.
  */
 #pragma once
 
@@ -65,6 +66,7 @@ struct query_stats {
     uint64_t runs_selected;
     uint64_t runs_pruned;
     uint64_t runs_loaded;
+    uint64_t runs_from_totals; // answered without loading anything
     uint64_t blocks_decoded;
     uint64_t compressed_bytes;
     uint64_t decoded_bytes;
@@ -113,8 +115,11 @@ struct query_result {
     struct query_stats stats;
 };
 
+struct crew; // crew.h
+
 struct query_context {
     struct store *store;
+    struct crew *crew; // threads to run on; NULL: the caller's alone
     struct slice tenant;
     struct arena *arena;         // results and scratch
     bool categorize;             // group streams by stream labels alone
@@ -141,7 +146,7 @@ MUST_CHECK bool query_visit(const struct query *query, const struct query_range 
                             bool (*visit)(void *ctx, const struct query_entry *entry, struct err *err),
                             void *ctx, struct query_result *result_out, struct err *err);
 
-// The canonical text of a query (logql.md 22): parses to the same again.
+// The canonical text of a query (loki-http.md 14): parses to the same again.
 MUST_CHECK bool query_format(struct slice text, struct arena *a, struct buf *out, struct err *err);
 
 // --- series ------------------------------------------------------------------------------------------

@@ -5,17 +5,20 @@
  * holds it and taken back behind the last, so the cost depends on the entries, not on how windows overlap.
  * The other functions need a window's samples: they are kept by series, sorted once, and each step looks at
  * its own slice of them.
+ *
+ * The runs are cut into tasks of whole clusters (merge.h). Each scan of the team gathers what its tasks give;
+ * the parts are put together in the order of the tasks, so the result does not depend on who did which.
  */
 #include "query/matrix.h"
 
 #include "base/limits.h"
+#include "query/crew.h"
 #include "query/logql/unit.h"
 #include "query/merge.h"
 #include "query/pipeline/label_filter.h"
 #include "query/scan.h"
+#include "query/window.h"
 
-#include <assert.h>
-#include <math.h>
 #include <stdlib.h>
 
 struct range_plan {
@@ -116,16 +119,20 @@ bool range_plan_new(const struct ast *ast, const struct ast *around, struct aren
 
 // --- state ------------------------------------------------------------------------------------------
 
-struct sample {
-    int64_t time_ns;
-    double value;
+// Where the samples of a task begin.
+struct piece {
+    uint32_t task;
+    size_t from;
 };
 
-struct gathered {
+struct gathered { // one series, as far as one scan saw it
+    uint32_t first_task;
     uint64_t *entries; // differences by step, one more than steps
     uint64_t *bytes;   // likewise
     struct sample *samples;
     size_t count, room;
+    struct piece *pieces;
+    size_t pieces_count, pieces_room;
 };
 
 struct range_agg {
@@ -135,36 +142,38 @@ struct range_agg {
     const struct ast_log_range *range;
     bool sums;  // counts or bytes: no samples are kept
     bool bytes;
+    int64_t from_ns, to_ns; // of entries
+    struct view_selection sel;
+    struct task {
+        uint32_t first, end; // runs
+    } *tasks;
+    size_t tasks_count, tasks_room;
+    struct gatherer *gatherers; // one a scan
+};
+
+struct gatherer {
+    const struct range_agg *r;
     struct scan *scan;
+    uint32_t task;
     struct slice_set table;    // label sets of series
     struct gathered *gathered; // by number in the table
     size_t gathered_room;
-    struct arena scratch;
     struct slice stream; // labels of the stream being visited
+    struct span { // times that share their steps, and these
+        int64_t from_ns, last_ns;
+        uint32_t first, end;
+    } span;
     // Entries of a stream share few metadata sets: the last one's series.
     struct slice last_metadata;
     size_t last_number;
-    struct err *err;
-    bool failed;
 };
-
-static bool fail(struct range_agg *r)
-{
-    r->failed = true;
-    return false;
-}
-
-static bool fail_memory(struct range_agg *r)
-{
-    (void)err_set(r->err, ERR_LIMIT, "metric query: more than %zu bytes of memory", r->ev->a->bytes_max);
-    return fail(r);
-}
 
 // --- one entry --------------------------------------------------------------------------------------
 
 // The labels of a sample: logql.md 15.
-static struct slice sample_labels(struct range_agg *r, const struct line *l)
+static struct slice sample_labels(struct gatherer *p, const struct line *l)
 {
+    const struct range_agg *r = p->r;
     const struct ast_grouping *g = r->plan->ast->range_agg.grouping;
     struct slice names[64];
     size_t count = 0;
@@ -180,55 +189,68 @@ static struct slice sample_labels(struct range_agg *r, const struct line *l)
     if (l->preserve_error && grouped && !without)
         without = false;
     if (without && count == 0)
-        return line_labels(l, &r->scratch);
-    return line_grouped(l, names, count, without, &r->scratch);
+        return line_labels(l, &p->scan->scratch);
+    return line_grouped(l, names, count, without, &p->scan->scratch);
 }
 
-static bool number_of(struct range_agg *r, const struct line *l, size_t *number_out)
+static bool add_series(struct gatherer *p, size_t number)
 {
+    const struct range_agg *r = p->r;
+    struct arena *a = &p->scan->arena;
+    struct gathered g = {.first_task = p->task};
+    size_t bytes = (r->ev->steps.count + 1) * sizeof(uint64_t);
+    if (r->sums)
+        g.entries = arena_zalloc(a, bytes);
+    if (r->sums && r->bytes)
+        g.bytes = arena_zalloc(a, bytes);
+    if (!arena_grow(a, (void **)&p->gathered, sizeof *p->gathered, number, &p->gathered_room) || a->overflowed)
+        return scan_fail_memory(p->scan);
+    p->gathered[number] = g;
+    return true;
+}
+
+static bool number_of(struct gatherer *p, const struct line *l, size_t *number_out)
+{
+    const struct range_agg *r = p->r;
     bool plain = !pipeline_sets_labels(r->plan->pipeline) && r->range->unwrap == NULL;
-    if (plain && r->last_number != SIZE_MAX && l->metadata.ptr == r->last_metadata.ptr &&
-        l->metadata.len == r->last_metadata.len) {
-        *number_out = r->last_number;
+    if (plain && p->last_number != SIZE_MAX && l->metadata.ptr == p->last_metadata.ptr &&
+        l->metadata.len == p->last_metadata.len) {
+        *number_out = p->last_number;
         return true;
     }
-    size_t before = r->table.count;
-    struct slice labels = sample_labels(r, l);
-    size_t number = labels.ptr == NULL ? SIZE_MAX : slice_set_add(&r->table, labels);
+    size_t before = p->table.count;
+    struct slice labels = sample_labels(p, l);
+    size_t number = labels.ptr == NULL ? SIZE_MAX : slice_set_add(&p->table, labels);
     if (number == SIZE_MAX)
-        return fail_memory(r);
-    if (r->table.count > before) {
-        struct gathered g = {0};
-        size_t bytes = (r->ev->steps.count + 1) * sizeof(uint64_t);
-        if (r->sums)
-            g.entries = arena_zalloc(r->ev->a, bytes);
-        if (r->sums && r->bytes)
-            g.bytes = arena_zalloc(r->ev->a, bytes);
-        if (!arena_grow(r->ev->a, (void **)&r->gathered, sizeof *r->gathered, number, &r->gathered_room) ||
-            r->ev->a->overflowed)
-            return fail_memory(r);
-        r->gathered[number] = g;
-    }
-    r->last_metadata = l->metadata;
-    r->last_number = plain ? number : SIZE_MAX;
+        return scan_fail_memory(p->scan);
+    if (p->table.count > before && !add_series(p, number))
+        return false;
+    p->last_metadata = l->metadata;
+    p->last_number = plain ? number : SIZE_MAX;
     *number_out = number;
     return true;
 }
 
 // logql.md 16.5
-static bool pipeline_error(struct range_agg *r, const struct line *l)
+static bool pipeline_error(struct gatherer *p, const struct line *l)
 {
+    struct err err;
     AUTO(buf_done) struct buf text;
     buf_init(&text, ERR_TEXT_BYTES);
-    labels_print(&text, line_labels(l, &r->scratch));
-    (void)err_set(r->err, ERR_INPUT,
+    labels_print(&text, line_labels(l, &p->scan->scratch));
+    (void)err_set(&err, ERR_INPUT,
                   "pipeline error: '%.*s' for series: '%.*s'.\n"
                   "Use a label filter to intentionally skip this error. (e.g | __error__!=\"%.*s\").\n"
                   "To skip all potential errors you can match empty errors.(e.g __error__=\"\")\n"
                   "The label filter can also be specified after unwrap. (e.g | unwrap latency | "
                   "__error__=\"\" )\n",
                   SLICE_FMT(l->error), SLICE_FMT(buf_slice(&text)), SLICE_FMT(l->error));
-    return fail(r);
+    return scan_fail(p->scan, &err);
+}
+
+static int64_t clamp(__int128 ns)
+{
+    return ns > INT64_MAX ? INT64_MAX : ns < INT64_MIN ? INT64_MIN : (int64_t)ns;
 }
 
 static int64_t floor_div(__int128 a, int64_t b)
@@ -236,25 +258,32 @@ static int64_t floor_div(__int128 a, int64_t b)
     __int128 q = a / b;
     if (a % b != 0 && a < 0)
         q--;
-    return q > INT64_MAX ? INT64_MAX : q < INT64_MIN ? INT64_MIN : (int64_t)q;
+    return clamp(q);
 }
 
-// Steps whose window holds an entry: T with time + offset <= T < time + offset + range.
-static bool steps_of(const struct range_agg *r, int64_t time_ns, uint32_t *first_out, uint32_t *end_out)
+// Steps whose window holds an entry: T with time + offset <= T < time + offset + range. Neighbours mostly
+// share them, so the last answer is kept with the times that it holds for.
+static bool steps_of(struct gatherer *p, int64_t time_ns, uint32_t *first_out, uint32_t *end_out)
 {
-    const struct steps *s = &r->ev->steps;
-    __int128 from = (__int128)time_ns + r->range->offset_ns - s->from_ns;
-    int64_t first = floor_div(from + s->step_ns - 1, s->step_ns);
-    int64_t end = floor_div(from + r->range->range_ns - 1, s->step_ns);
-    first = first < 0 ? 0 : first;
-    end = end >= s->count ? s->count : end + 1;
-    *first_out = (uint32_t)(first > s->count ? s->count : first);
-    *end_out = (uint32_t)(end < 0 ? 0 : end);
-    return first < end;
+    if (time_ns < p->span.from_ns || time_ns > p->span.last_ns) {
+        const struct range_agg *r = p->r;
+        const struct steps *s = &r->ev->steps;
+        __int128 shift = (__int128)r->range->offset_ns - s->from_ns, from = time_ns + shift;
+        int64_t first = floor_div(from + s->step_ns - 1, s->step_ns);
+        int64_t end = clamp((__int128)floor_div(from + r->range->range_ns - 1, s->step_ns) + 1);
+        __int128 to_first = (__int128)first * s->step_ns - shift; // the last time with this first step
+        __int128 to_end = (__int128)end * s->step_ns - r->range->range_ns - shift;
+        p->span = (struct span){.from_ns = time_ns, .last_ns = clamp(to_first < to_end ? to_first : to_end)};
+        p->span.first = (uint32_t)(first < 0 ? 0 : first > s->count ? s->count : first);
+        p->span.end = (uint32_t)(end < 0 ? 0 : end > s->count ? s->count : end);
+    }
+    *first_out = p->span.first;
+    *end_out = p->span.end;
+    return p->span.first < p->span.end;
 }
 
 // The value of the unwrapped label. False: the entry gives no sample.
-static bool unwrap(struct range_agg *r, struct line *l, double *value_out)
+static bool unwrap(const struct range_agg *r, struct line *l, double *value_out)
 {
     bool found;
     struct err why;
@@ -286,82 +315,17 @@ static bool unwrap(struct range_agg *r, struct line *l, double *value_out)
     return true;
 }
 
-static bool add_hit(void *ctx, const struct scan_hit *hit)
+static bool add_sample(struct gatherer *p, struct gathered *g, struct sample sample)
 {
-    struct range_agg *r = ctx;
-    struct line l = hit->line;
-    uint32_t first, end;
-    size_t number;
-    double value = 1;
-    if (!steps_of(r, l.time_ns, &first, &end))
-        return true;
-    if (r->range->unwrap != NULL && (!unwrap(r, &l, &value) || !pipeline_keeps(r->plan->post, &l)))
-        return true;
-    if (l.error.len > 0 && !l.preserve_error)
-        return pipeline_error(r, &l);
-    if (!number_of(r, &l, &number))
-        return false;
-    struct gathered *g = &r->gathered[number];
-    if (!r->sums) {
-        if (g->count == g->room &&
-            !arena_grow(r->ev->a, (void **)&g->samples, sizeof *g->samples, g->count, &g->room))
-            return fail_memory(r);
-        g->samples[g->count++] = (struct sample){l.time_ns, value};
-        return true;
+    struct arena *a = &p->scan->arena;
+    if (g->pieces_count == 0 || g->pieces[g->pieces_count - 1].task != p->task) {
+        if (!arena_grow(a, (void **)&g->pieces, sizeof *g->pieces, g->pieces_count, &g->pieces_room))
+            return scan_fail_memory(p->scan);
+        g->pieces[g->pieces_count++] = (struct piece){p->task, g->count};
     }
-    g->entries[first]++;
-    g->entries[end]--;
-    if (r->bytes) {
-        g->bytes[first] += l.text.len;
-        g->bytes[end] -= l.text.len;
-    }
-    return true;
-}
-
-// --- visiting ---------------------------------------------------------------------------------------
-
-static bool add_piece(void *ctx, const struct run_entries *e, uint32_t first, uint32_t end,
-                      struct err *err)
-{
-    struct range_agg *r = ctx;
-    r->err = err;
-    // Decoded blocks are reused: pointers mean nothing from one piece to the next.
-    r->last_number = SIZE_MAX;
-    (void)scan_run(r->scan, r->plan->pipeline, r->stream, e, first, end, true, &r->scratch, add_hit, r);
-    return !r->failed;
-}
-
-// --- streams whose entries all go to one series -------------------------------------------------------
-
-// Without stages, and grouped by names that the stream has (or by none), all entries of a stream make one
-// series, whatever their metadata: neither lines nor metadata are read, and where one set of steps holds a
-// whole run not even its times.
-static bool is_uniform(const struct range_agg *r)
-{
-    const struct ast_grouping *g = r->plan->ast->range_agg.grouping;
-    if (!r->sums || r->range->unwrap != NULL || !pipeline_is_empty(r->plan->pipeline))
-        return false;
-    if (g == NULL && r->plan->around == NULL)
-        return false;
-    if (g == NULL)
-        g = r->plan->around->vector_agg.grouping;
-    if (g != NULL && g->without)
-        return false;
-    for (uint32_t i = 0; g != NULL && i < g->names_count; i++)
-        if (labels_find(r->stream, g->names[i]).len == 0)
-            return false;
-    return true;
-}
-
-static bool uniform_series(struct range_agg *r, struct gathered **out)
-{
-    struct line l = {.stream = r->stream, .metadata = LABELS_EMPTY};
-    size_t number;
-    r->last_number = SIZE_MAX;
-    if (!number_of(r, &l, &number))
-        return false;
-    arena_reset(&r->scratch);
-    *out = &r->gathered[number];
+    if (!arena_grow(a, (void **)&g->samples, sizeof *g->samples, g->count, &g->room))
+        return scan_fail_memory(p->scan);
+    g->samples[g->count++] = sample;
     return true;
 }
 
@@ -375,177 +339,291 @@ static void add_totals(struct gathered *g, uint32_t first, uint32_t end, uint64_
     }
 }
 
+static bool add_hit(void *ctx, const struct scan_hit *hit)
+{
+    struct gatherer *p = ctx;
+    const struct range_agg *r = p->r;
+    struct line l = hit->line;
+    uint32_t first, end;
+    size_t number;
+    double value = 1;
+    if (!steps_of(p, l.time_ns, &first, &end))
+        return true;
+    if (r->range->unwrap != NULL && (!unwrap(r, &l, &value) || !pipeline_keeps(r->plan->post, &l)))
+        return true;
+    if (l.error.len > 0 && !l.preserve_error)
+        return pipeline_error(p, &l);
+    if (!number_of(p, &l, &number))
+        return false;
+    struct gathered *g = &p->gathered[number];
+    if (!r->sums)
+        return add_sample(p, g, (struct sample){l.time_ns, value});
+    add_totals(g, first, end, 1, l.text.len);
+    return true;
+}
+
+// --- visiting ---------------------------------------------------------------------------------------
+
+static bool add_piece(void *ctx, const struct run_entries *e, uint32_t first, uint32_t end)
+{
+    struct gatherer *p = ctx;
+    // Decoded blocks are reused: pointers mean nothing from one piece to the next.
+    p->last_number = SIZE_MAX;
+    (void)scan_run(p->scan, p->r->plan->pipeline, p->stream, e, first, end, true, add_hit, p);
+    return !p->scan->failed;
+}
+
+// --- streams whose entries all go to one series -------------------------------------------------------
+
+// Without stages, and grouped by names that the stream has (or by none), all entries of a stream make one
+// series, whatever their metadata: neither lines nor metadata are read, and where one set of steps holds a
+// whole run not even its times.
+static bool is_uniform(const struct gatherer *p)
+{
+    const struct range_agg *r = p->r;
+    const struct ast_grouping *g = r->plan->ast->range_agg.grouping;
+    if (!r->sums || r->range->unwrap != NULL || !pipeline_is_empty(r->plan->pipeline))
+        return false;
+    if (g == NULL && r->plan->around == NULL)
+        return false;
+    if (g == NULL)
+        g = r->plan->around->vector_agg.grouping;
+    if (g != NULL && g->without)
+        return false;
+    for (uint32_t i = 0; g != NULL && i < g->names_count; i++)
+        if (labels_find(p->stream, g->names[i]).len == 0)
+            return false;
+    return true;
+}
+
+static bool uniform_series(struct gatherer *p, struct gathered **out)
+{
+    struct line l = {.stream = p->stream, .metadata = LABELS_EMPTY};
+    size_t number;
+    p->last_number = SIZE_MAX;
+    if (!number_of(p, &l, &number))
+        return false;
+    arena_reset(&p->scan->scratch);
+    *out = &p->gathered[number];
+    return true;
+}
+
 static bool add_whole_run(void *ctx, const struct view_run *run)
 {
-    struct range_agg *r = ctx;
+    struct gatherer *p = ctx;
     struct gathered *g;
     uint32_t first, end, last_first, last_end;
-    bool some = steps_of(r, run->min_ns, &first, &end), last = steps_of(r, run->max_ns, &last_first, &last_end);
-    if (some != last || first != last_first || end != last_end || !uniform_series(r, &g))
+    bool some = steps_of(p, run->min_ns, &first, &end),
+         last = steps_of(p, run->max_ns, &last_first, &last_end);
+    if (some != last || first != last_first || end != last_end || !uniform_series(p, &g))
         return false;
     if (some)
         add_totals(g, first, end, run->entries_count, run->line_bytes);
-    r->scan->stats->lines_matched += run->entries_count;
+    p->scan->stats.lines_matched += run->entries_count;
+    p->scan->stats.runs_from_totals++;
     return true;
 }
 
-static bool add_uniform_piece(void *ctx, const struct run_entries *e, uint32_t first, uint32_t end,
-                              struct err *err)
+static bool add_uniform_piece(void *ctx, const struct run_entries *e, uint32_t first, uint32_t end)
 {
-    struct range_agg *r = ctx;
+    struct gatherer *p = ctx;
     struct gathered *g;
-    r->err = err;
-    if (!uniform_series(r, &g))
+    if (!uniform_series(p, &g))
         return false;
     for (uint32_t n = first; n < end; n++) {
         uint32_t from, to;
-        if (steps_of(r, e->times_ns[n], &from, &to))
-            add_totals(g, from, to, 1, r->bytes ? e->line_bytes[n] : 0);
+        if (steps_of(p, e->times_ns[n], &from, &to))
+            add_totals(g, from, to, 1, p->r->bytes ? e->line_bytes[n] : 0);
     }
-    r->scan->stats->lines_scanned += end - first;
+    p->scan->stats.lines_scanned += end - first;
     return true;
 }
 
-static bool visit_streams(struct range_agg *r, struct view_selection *sel, int64_t from_ns,
-                          int64_t to_ns, struct err *err)
+// --- tasks ------------------------------------------------------------------------------------------
+
+// A task is large against the cost of starting it, and small against the whole of a query.
+enum { TASK_LINE_BYTES_MIN = 32 << 10, TASK_LINE_BYTES_MAX = 2 << 20, TASK_RUNS = 512, TASKS_PER_SCAN = 8 };
+
+static uint64_t task_bytes(const struct range_agg *r, unsigned scans)
 {
-    const struct merge_visitor each = {.visit = add_piece, .ctx = r};
-    const struct merge_visitor uniform = {.visit = add_uniform_piece, .whole = add_whole_run, .ctx = r};
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < r->sel.runs_count; i++)
+        bytes += r->sel.runs[i].line_bytes;
+    bytes /= (uint64_t)scans * TASKS_PER_SCAN;
+    return bytes < TASK_LINE_BYTES_MIN ? TASK_LINE_BYTES_MIN : bytes > TASK_LINE_BYTES_MAX ? TASK_LINE_BYTES_MAX : bytes;
+}
+
+static bool make_tasks(struct range_agg *r, unsigned scans, struct arena *a, struct err *err)
+{
+    const struct view_run *runs = r->sel.runs;
+    uint64_t bytes_max = task_bytes(r, scans);
+    for (uint32_t i = 0, end; i < r->sel.runs_count; i = end) {
+        uint64_t bytes = 0;
+        for (end = i; end < r->sel.runs_count && bytes < bytes_max && end - i < TASK_RUNS;) {
+            uint32_t next = merge_cluster_end(runs, r->sel.runs_count, end);
+            for (; end < next; end++)
+                bytes += runs[end].line_bytes;
+        }
+        if (!arena_grow(a, (void **)&r->tasks, sizeof *r->tasks, r->tasks_count, &r->tasks_room))
+            return arena_ok(a, "metric query", err);
+        r->tasks[r->tasks_count++] = (struct task){i, end};
+    }
+    return true;
+}
+
+static bool run_task(void *ctx, struct scan *s, uint32_t number)
+{
+    struct range_agg *r = ctx;
+    struct gatherer *p = &r->gatherers[s - s->team->scans];
+    const struct merge_visitor each = {.visit = add_piece, .ctx = p};
+    const struct merge_visitor uniform = {.visit = add_uniform_piece, .whole = add_whole_run, .ctx = p};
     unsigned columns = scan_columns(r->plan->pipeline) | VIEW_METADATA | (r->bytes ? VIEW_LINES : 0U);
-    r->err = err;
-    for (uint32_t i = 0, end; i < sel->runs_count; i = end) {
-        for (end = i + 1; end < sel->runs_count && sel->runs[end].stream == sel->runs[i].stream; end++)
+    unsigned uniform_columns = VIEW_TIMES | (r->bytes ? VIEW_LENGTHS : 0U);
+    bool one = false;
+    p->task = number;
+    for (uint32_t i = r->tasks[number].first, end; i < r->tasks[number].end; i = end) {
+        uint32_t stream = r->sel.runs[i].stream;
+        if (i == r->tasks[number].first || r->sel.runs[i - 1].stream != stream) {
+            if (!scan_labels(s, &r->sel.streams[stream], &p->stream))
+                return false;
+            one = is_uniform(p);
+        }
+        end = merge_cluster_end(r->sel.runs, r->sel.runs_count, i);
+        if (!merge_cluster(s, &r->sel.runs[i], end - i, one ? uniform_columns : columns, r->from_ns, r->to_ns,
+                           one ? &uniform : &each))
+            return false;
+    }
+    return true;
+}
+
+// --- putting parts together ---------------------------------------------------------------------------
+
+struct part {
+    struct slice labels;
+    const struct gathered *gathered;
+    size_t number; // of the series
+};
+
+// As one scan doing all tasks would have met them. Parts of one task are one scan's, in its order.
+static int by_first_task(const void *a, const void *b)
+{
+    const struct part *x = a, *y = b;
+    if (x->gathered->first_task != y->gathered->first_task)
+        return x->gathered->first_task < y->gathered->first_task ? -1 : 1;
+    return (x->gathered > y->gathered) - (x->gathered < y->gathered);
+}
+
+static void join_sums(const struct range_agg *r, struct gathered *to, const struct gathered *from)
+{
+    size_t count = r->ev->steps.count + 1;
+    if (to->entries == NULL) {
+        *to = *from;
+        return;
+    }
+    for (size_t t = 0; t < count; t++)
+        to->entries[t] += from->entries[t];
+    for (size_t t = 0; t < count && r->bytes; t++)
+        to->bytes[t] += from->bytes[t];
+}
+
+struct samples_piece {
+    uint32_t task;
+    const struct sample *samples;
+    size_t count;
+};
+
+static int by_task(const void *a, const void *b)
+{
+    const struct samples_piece *x = a, *y = b;
+    return (x->task > y->task) - (x->task < y->task);
+}
+
+// The samples of a series, which several scans have parts of, in the order of the tasks.
+static bool join_samples(const struct part *parts, size_t parts_count, struct gathered *to, struct arena *a)
+{
+    size_t samples = 0, count = 0;
+    for (size_t i = 0; i < parts_count; i++) {
+        samples += parts[i].gathered->count;
+        count += parts[i].gathered->pieces_count;
+    }
+    *to = *parts[0].gathered;
+    if (parts_count == 1)
+        return true;
+    struct samples_piece *pieces = arena_array(a, count, sizeof *pieces);
+    to->samples = arena_array(a, samples, sizeof *to->samples);
+    if (pieces == NULL || to->samples == NULL)
+        return false;
+    count = 0;
+    for (size_t i = 0; i < parts_count; i++) {
+        const struct gathered *g = parts[i].gathered;
+        for (size_t n = 0; n < g->pieces_count; n++) {
+            size_t end = n + 1 < g->pieces_count ? g->pieces[n + 1].from : g->count;
+            pieces[count++] = (struct samples_piece){g->pieces[n].task, g->samples + g->pieces[n].from,
+                                                     end - g->pieces[n].from};
+        }
+    }
+    qsort(pieces, count, sizeof *pieces, by_task);
+    to->count = 0;
+    for (size_t i = 0; i < count; i++) {
+        memcpy(to->samples + to->count, pieces[i].samples, pieces[i].count * sizeof *to->samples);
+        to->count += pieces[i].count;
+    }
+    return true;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const struct part *x = a, *y = b;
+    return (x->number > y->number) - (x->number < y->number);
+}
+
+struct joined {
+    struct slice_set table;
+    struct gathered *gathered; // by number in the table
+};
+
+static bool join(const struct range_agg *r, unsigned gatherers, struct joined *out)
+{
+    struct arena *a = r->ev->a;
+    size_t count = 0;
+    for (unsigned i = 0; i < gatherers; i++)
+        count += r->gatherers[i].table.count;
+    struct part *parts = arena_array(a, count + 1, sizeof *parts);
+    *out = (struct joined){.table = {.arena = a}, .gathered = arena_zalloc(a, (count + 1) * sizeof *out->gathered)};
+    if (parts == NULL || out->gathered == NULL)
+        return false;
+    count = 0;
+    for (unsigned i = 0; i < gatherers; i++)
+        for (size_t n = 0; n < r->gatherers[i].table.count; n++)
+            parts[count++] = (struct part){.labels = r->gatherers[i].table.items[n],
+                                           .gathered = &r->gatherers[i].gathered[n]};
+    qsort(parts, count, sizeof *parts, by_first_task);
+    for (size_t i = 0; i < count; i++) {
+        parts[i].number = slice_set_add(&out->table, parts[i].labels);
+        if (parts[i].number == SIZE_MAX)
+            return false;
+        if (r->sums)
+            join_sums(r, &out->gathered[parts[i].number], parts[i].gathered);
+    }
+    if (r->sums)
+        return true;
+    qsort(parts, count, sizeof *parts, by_number);
+    for (size_t i = 0, end; i < count; i = end) {
+        for (end = i + 1; end < count && parts[end].number == parts[i].number; end++)
             continue;
-        if (!view_labels(r->scan->view, &sel->streams[sel->runs[i].stream], r->ev->a, &r->stream, err))
-            return false;
-        bool one = is_uniform(r);
-        if (!merge_stream(r->scan, &sel->runs[i], end - i,
-                          one ? VIEW_TIMES | (r->bytes ? VIEW_LENGTHS : 0U) : columns, from_ns, to_ns,
-                          one ? &uniform : &each, err))
+        if (!join_samples(&parts[i], end - i, &out->gathered[parts[i].number], a))
             return false;
     }
-    return !r->failed;
+    return true;
 }
 
-// --- values of a window -----------------------------------------------------------------------------
+// --- values ---------------------------------------------------------------------------------------
 
-static int by_value(const void *a, const void *b)
+static bool values_of_samples(const struct range_agg *r, struct gathered *g, struct series *out)
 {
-    double x = *(const double *)a, y = *(const double *)b;
-    if (isnan(x) || isnan(y))
-        return isnan(y) - isnan(x); // NaN first
-    return (x > y) - (x < y);
-}
-
-static double quantile(const struct sample *s, size_t n, double phi)
-{
-    if (phi < 0 || phi > 1)
-        return phi < 0 ? -INFINITY : INFINITY;
-    double *sorted = malloc(n * sizeof *sorted);
-    assert(sorted != NULL);
-    for (size_t i = 0; i < n; i++)
-        sorted[i] = s[i].value;
-    qsort(sorted, n, sizeof *sorted, by_value);
-    double p = phi * (double)(n - 1), low = floor(p);
-    size_t at = (size_t)low, next = at + 1 < n ? at + 1 : n - 1;
-    double w = p - low, value = sorted[at] * (1 - w) + sorted[next] * w;
-    free(sorted);
-    return value;
-}
-
-// logql.md 17.1, mixed units included.
-static double rate_counter(const struct sample *s, size_t n, double range_s)
-{
-    if (n < 2)
-        return 0;
-    double delta = s[n - 1].value - s[0].value, previous = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (s[i].value < previous)
-            delta += previous;
-        previous = s[i].value;
-    }
-    double span = (double)(s[n - 1].time_ns - s[0].time_ns) / 1000, average = span / (double)(n - 1);
-    double to_start = floor(range_s * 1000) / 1000;
-    if (delta > 0 && s[0].value >= 0) {
-        double zero = span * (s[0].value / delta);
-        to_start = zero < to_start ? zero : to_start;
-    }
-    double limit = average * 1.1, interval = span;
-    interval += to_start < limit ? to_start : average / 2;
-    interval += 0 < limit ? 0 : average / 2;
-    return delta * (interval / span) / range_s;
-}
-
-static double variance(const struct sample *s, size_t n)
-{
-    double mean = 0, aux = 0;
-    for (size_t i = 0; i < n; i++) {
-        double delta = s[i].value - mean;
-        mean += delta / (double)(i + 1);
-        aux += delta * (s[i].value - mean);
-    }
-    return aux / (double)n;
-}
-
-static double average(const struct sample *s, size_t n)
-{
-    double mean = 0;
-    for (size_t i = 0; i < n; i++) {
-        double v = s[i].value, count = (double)(i + 1);
-        if (isinf(mean) && ((isinf(v) && (mean > 0) == (v > 0)) || (!isinf(v) && !isnan(v))))
-            continue; // as Prometheus keeps infinities
-        mean += v / count - mean / count;
-    }
-    return mean;
-}
-
-static double window_value(const struct range_agg *r, const struct sample *s, size_t n)
-{
-    double range_s = (double)r->range->range_ns / 1e9, value = s[0].value;
-    switch (r->fn) {
-    case TOK_RATE:
-    case TOK_SUM_OVER_TIME:
-        for (size_t i = 1; i < n; i++)
-            value += s[i].value;
-        return r->fn == TOK_RATE ? value / range_s : value;
-    case TOK_AVG_OVER_TIME:
-        return average(s, n);
-    case TOK_MIN_OVER_TIME:
-    case TOK_MAX_OVER_TIME:
-        for (size_t i = 1; i < n; i++)
-            if (isnan(value) || (r->fn == TOK_MIN_OVER_TIME ? s[i].value < value : s[i].value > value))
-                value = s[i].value;
-        return value;
-    case TOK_STDVAR_OVER_TIME:
-        return variance(s, n);
-    case TOK_STDDEV_OVER_TIME:
-        return sqrt(variance(s, n));
-    case TOK_QUANTILE_OVER_TIME:
-        return quantile(s, n, r->plan->ast->range_agg.param);
-    case TOK_LAST_OVER_TIME:
-        return s[n - 1].value;
-    case TOK_RATE_COUNTER:
-        return rate_counter(s, n, range_s);
-    default: // first
-        return value;
-    }
-}
-
-static int by_time(const void *a, const void *b)
-{
-    const struct sample *x = a, *y = b;
-    if (x->time_ns != y->time_ns)
-        return x->time_ns < y->time_ns ? -1 : 1;
-    return (x > y) - (x < y);
-}
-
-static void values_of_samples(const struct range_agg *r, struct gathered *g, struct series *out)
-{
-    bool sorted = true;
-    for (size_t i = 1; i < g->count && sorted; i++)
-        sorted = g->samples[i - 1].time_ns <= g->samples[i].time_ns;
-    if (!sorted)
-        qsort(g->samples, g->count, sizeof *g->samples, by_time);
+    if (!samples_sort(g->samples, g->count, r->ev->a))
+        return false;
+    struct window_fn fn = {r->fn, r->plan->ast->range_agg.param, r->range->range_ns};
     size_t low = 0, high = 0;
     for (uint32_t t = 0; t < r->ev->steps.count; t++) {
         __int128 at = (__int128)r->ev->steps.from_ns + (__int128)t * r->ev->steps.step_ns - r->range->offset_ns;
@@ -555,8 +633,9 @@ static void values_of_samples(const struct range_agg *r, struct gathered *g, str
             low++;
         out->present[t] = low < high;
         if (low < high)
-            out->values[t] = window_value(r, g->samples + low, high - low);
+            out->values[t] = window_value(&fn, g->samples + low, high - low);
     }
+    return true;
 }
 
 static void values_of_sums(const struct range_agg *r, const struct gathered *g, struct series *out)
@@ -592,7 +671,7 @@ static struct slice absent_labels(const struct ast_logs *logs, struct arena *a)
     return labels_encoded(&set, a);
 }
 
-static bool make_absent(struct range_agg *r, struct matrix *out, struct err *err)
+static bool make_absent(const struct range_agg *r, const struct joined *all, struct matrix *out, struct err *err)
 {
     struct slice labels = absent_labels(&r->range->logs, r->ev->a);
     struct series *s = labels.ptr != NULL ? matrix_add(r->ev, out, labels) : NULL;
@@ -602,50 +681,52 @@ static bool make_absent(struct range_agg *r, struct matrix *out, struct err *err
         s->present[t] = true;
         s->values[t] = 1;
     }
-    for (size_t i = 0; i < r->table.count; i++) {
+    for (size_t i = 0; i < all->table.count; i++) {
         uint64_t entries = 0;
         for (uint32_t t = 0; t < r->ev->steps.count; t++) {
-            entries += r->gathered[i].entries[t];
+            entries += all->gathered[i].entries[t];
             s->present[t] = s->present[t] && entries == 0;
         }
     }
     return true;
 }
 
-static bool make_series(struct range_agg *r, struct matrix *out, struct err *err)
+static bool make_series(const struct range_agg *r, struct joined *all, struct matrix *out, struct err *err)
 {
     if (r->fn == TOK_ABSENT_OVER_TIME)
-        return make_absent(r, out, err);
-    for (size_t i = 0; i < r->table.count; i++) {
-        struct series *s = matrix_add(r->ev, out, r->table.items[i]);
+        return make_absent(r, all, out, err);
+    for (size_t i = 0; i < all->table.count; i++) {
+        struct series *s = matrix_add(r->ev, out, all->table.items[i]);
         if (s == NULL)
             return matrix_no_memory(r->ev, err);
         if (r->sums)
-            values_of_sums(r, &r->gathered[i], s);
-        else
-            values_of_samples(r, &r->gathered[i], s);
+            values_of_sums(r, &all->gathered[i], s);
+        else if (!values_of_samples(r, &all->gathered[i], s))
+            return matrix_no_memory(r->ev, err);
     }
     return true;
 }
 
 // --- all together -----------------------------------------------------------------------------------
 
-static int64_t clamp(__int128 ns)
-{
-    return ns > INT64_MAX ? INT64_MAX : ns < INT64_MIN ? INT64_MIN : (int64_t)ns;
-}
-
-static bool run(struct range_agg *r, struct matrix *out, struct err *err)
+static bool gather(struct range_agg *r, struct scan_team *team, struct err *err)
 {
     const struct steps *steps = &r->ev->steps;
+    struct arena *a = &team->scans[0].arena;
     __int128 last = (__int128)steps->from_ns + (__int128)steps->step_ns * (steps->count - 1);
-    int64_t from_ns = clamp((__int128)steps->from_ns - r->range->offset_ns - r->range->range_ns + 1);
-    int64_t to_ns = clamp(last - r->range->offset_ns + 1);
-    struct view_selection sel;
-    if (!scan_select(r->scan, &r->range->logs, from_ns, to_ns, &sel, err))
+    r->from_ns = clamp((__int128)steps->from_ns - r->range->offset_ns - r->range->range_ns + 1);
+    r->to_ns = clamp(last - r->range->offset_ns + 1);
+    r->gatherers = arena_zalloc(a, team->count * sizeof *r->gatherers);
+    if (r->gatherers == NULL)
+        return arena_ok(a, "metric query", err);
+    for (unsigned i = 0; i < team->count; i++)
+        r->gatherers[i] = (struct gatherer){
+            .r = r, .scan = &team->scans[i], .table = {.arena = &team->scans[i].arena},
+            .span = {.from_ns = 1, .last_ns = 0}, .last_number = SIZE_MAX};
+    if (!scan_team_select(team, &r->range->logs, r->from_ns, r->to_ns, &r->sel, err) || !make_tasks(r, team->count, a, err))
         return false;
-    view_settle(r->scan->view);
-    return visit_streams(r, &sel, from_ns, to_ns, err) && make_series(r, out, err);
+    view_settle(team->view);
+    return scan_team_run(team, (uint32_t)r->tasks_count, run_task, r, err);
 }
 
 bool range_agg_eval(struct evaluation *ev, const struct ast *ast, struct matrix *out, struct err *err)
@@ -654,7 +735,8 @@ bool range_agg_eval(struct evaluation *ev, const struct ast *ast, struct matrix 
     while (plan->ast != ast)
         plan = plan->next;
     enum token_kind fn = ast->range_agg.fn;
-    struct scan scan;
+    struct scan_team team;
+    struct joined all;
     struct range_agg r = {
         .ev = ev,
         .plan = plan,
@@ -663,19 +745,11 @@ bool range_agg_eval(struct evaluation *ev, const struct ast *ast, struct matrix 
         .bytes = fn == TOK_BYTES_OVER_TIME || fn == TOK_BYTES_RATE,
         .sums = fn == TOK_BYTES_OVER_TIME || fn == TOK_BYTES_RATE || fn == TOK_COUNT_OVER_TIME ||
                 fn == TOK_ABSENT_OVER_TIME || (fn == TOK_RATE && ast->range_agg.range.unwrap == NULL),
-        .scan = &scan,
-        .table = {.arena = ev->a},
-        .last_number = SIZE_MAX,
     };
-    if (!scan_begin(&scan, ev->context, ev->stats, err))
+    unsigned gatherers = crew_workers(ev->context->crew);
+    bool good = scan_team_begin(&team, ev->context, err) && gather(&r, &team, err);
+    scan_team_end(&team, ev->stats, &ev->warnings, &ev->warnings_count);
+    if (!good)
         return false;
-    arena_init(&r.scratch, QUERY_ARENA_BYTES_MAX);
-    bool good = run(&r, out, err);
-    arena_done(&r.scratch);
-    if (scan.warnings_count > 0) {
-        ev->warnings = scan.warnings;
-        ev->warnings_count = (uint32_t)scan.warnings_count;
-    }
-    scan_end(&scan);
-    return good;
+    return join(&r, gatherers, &all) ? make_series(&r, &all, out, err) : matrix_no_memory(ev, err);
 }

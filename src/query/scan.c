@@ -8,90 +8,188 @@
 #include "query/scan.h"
 
 #include "base/clock.h"
-#include "base/metric.h"
+#include "query/crew.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 enum { WARNINGS_MAX = 16 };
 
-bool scan_begin(struct scan *s, const struct query_context *context, struct query_stats *stats,
-                struct err *err)
-{
-    *s = (struct scan){.context = context, .stats = stats};
-    if (!view_begin(context->store, context->tenant, &s->view, err))
-        return false;
-    s->loader = run_loader_new(s->view);
-    return true;
-}
+// --- the team ---------------------------------------------------------------------------------------
 
-void scan_end(struct scan *s)
+bool scan_team_begin(struct scan_team *team, const struct query_context *context, struct err *err)
 {
-    if (s->loader != NULL) {
-        struct run_loader_stats l;
-        run_loader_stats(s->loader, &l);
-        s->stats->blocks_decoded += l.blocks_decoded;
-        s->stats->compressed_bytes += l.compressed_bytes;
-        s->stats->decoded_bytes += l.decoded_bytes;
-        s->stats->head_lines += l.head_lines;
-        s->stats->head_bytes += l.head_bytes;
+    size_t left = context->arena->bytes_max - context->arena->used_bytes;
+    *team = (struct scan_team){.context = context, .budget = {.bytes_max = left}};
+    (void)pthread_mutex_init(&team->lock, NULL);
+    team->count = crew_workers(context->crew);
+    team->scans = calloc(team->count, sizeof *team->scans);
+    assert(team->scans != NULL);
+    for (unsigned i = 0; i < team->count; i++) {
+        team->scans[i].team = team;
+        arena_init_shared(&team->scans[i].arena, &team->budget);
+        arena_init(&team->scans[i].scratch, QUERY_ARENA_BYTES_MAX);
     }
-    line_space_done(&s->space);
-    run_loader_free(s->loader);
-    view_end(s->view);
-    s->loader = NULL;
-    s->view = NULL;
-}
-
-bool scan_select(struct scan *s, const struct ast_logs *logs, int64_t from_ns, int64_t to_ns,
-                 struct view_selection *out, struct err *err)
-{
-    if (!view_select(s->view, logs->matchers, logs->matchers_count, from_ns, to_ns, s->context->arena,
-                     out, err))
+    if (!view_begin(context->store, context->tenant, &team->view, err))
         return false;
-    s->stats->streams_matched += out->streams_count;
-    s->stats->runs_selected += out->runs_count;
-    s->stats->runs_pruned += out->runs_pruned;
+    for (unsigned i = 0; i < team->count; i++)
+        team->scans[i].loader = run_loader_new(team->view);
     return true;
 }
 
-bool scan_may_go_on(const struct scan *s, struct err *err)
+void scan_add_loader(struct query_stats *stats, const struct run_loader *loader)
 {
-    const struct query_context *c = s->context;
-    if (c->cancelled != NULL && atomic_load_explicit(c->cancelled, memory_order_relaxed))
-        return err_set(err, ERR_CANCELLED, "the client left");
-    if (c->deadline_mono_ns != 0 && clock_mono_ns() > c->deadline_mono_ns)
-        return err_set(err, ERR_TIMEOUT, "the query passed its deadline");
+    struct run_loader_stats l;
+    run_loader_stats(loader, &l);
+    stats->blocks_decoded += l.blocks_decoded;
+    stats->compressed_bytes += l.compressed_bytes;
+    stats->decoded_bytes += l.decoded_bytes;
+    stats->head_lines += l.head_lines;
+    stats->head_bytes += l.head_bytes;
+}
+
+static void add_stats(struct query_stats *to, const struct query_stats *from)
+{
+    to->lines_scanned += from->lines_scanned;
+    to->bytes_scanned += from->bytes_scanned;
+    to->lines_matched += from->lines_matched;
+    to->streams_matched += from->streams_matched;
+    to->runs_selected += from->runs_selected;
+    to->runs_pruned += from->runs_pruned;
+    to->runs_loaded += from->runs_loaded;
+    to->runs_from_totals += from->runs_from_totals;
+    to->blocks_decoded += from->blocks_decoded;
+    to->compressed_bytes += from->compressed_bytes;
+    to->decoded_bytes += from->decoded_bytes;
+    to->head_lines += from->head_lines;
+    to->head_bytes += from->head_bytes;
+}
+
+void scan_team_end(struct scan_team *team, struct query_stats *stats, const char ***warnings,
+                   uint32_t *warnings_count)
+{
+    size_t room = *warnings_count;
+    for (unsigned i = 0; i < team->count; i++) {
+        struct scan *s = &team->scans[i];
+        if (s->loader != NULL)
+            scan_add_loader(&s->stats, s->loader);
+        run_loader_free(s->loader);
+        add_stats(stats, &s->stats);
+        for (size_t n = 0; n < s->warnings_count && *warnings_count < WARNINGS_MAX; n++)
+            if (arena_grow(&s->arena, (void **)warnings, sizeof **warnings, *warnings_count, &room))
+                (*warnings)[(*warnings_count)++] = s->warnings[n];
+        line_space_done(&s->space);
+        arena_adopt(team->context->arena, &s->arena);
+        arena_done(&s->scratch);
+    }
+    view_end(team->view);
+    free(team->scans);
+    (void)pthread_mutex_destroy(&team->lock);
+    *team = (struct scan_team){0};
+}
+
+bool scan_team_select(struct scan_team *team, const struct ast_logs *logs, int64_t from_ns, int64_t to_ns,
+                      struct view_selection *out, struct err *err)
+{
+    struct scan *s = &team->scans[0];
+    if (!view_select(team->view, logs->matchers, logs->matchers_count, from_ns, to_ns, &s->arena, out, err))
+        return false;
+    s->stats.streams_matched += out->streams_count;
+    s->stats.runs_selected += out->runs_count;
+    s->stats.runs_pruned += out->runs_pruned;
+    return true;
+}
+
+struct team_run {
+    struct scan_team *team;
+    bool (*work)(void *ctx, struct scan *s, uint32_t task);
+    void *ctx;
+};
+
+static bool work_of(void *ctx, unsigned worker, uint32_t task)
+{
+    struct team_run *r = ctx;
+    return r->work(r->ctx, &r->team->scans[worker], task);
+}
+
+bool scan_team_run(struct scan_team *team, uint32_t tasks,
+                   bool (*work)(void *ctx, struct scan *s, uint32_t task), void *ctx, struct err *err)
+{
+    struct team_run r = {team, work, ctx};
+    crew_run(team->context->crew, tasks, work_of, &r);
+    for (unsigned i = 0; i < team->count; i++)
+        if (team->scans[i].failed) {
+            *err = team->scans[i].err;
+            return false;
+        }
+    return true;
+}
+
+// --- one scan ---------------------------------------------------------------------------------------
+
+bool scan_fail(struct scan *s, const struct err *err)
+{
+    s->err = *err;
+    s->failed = true;
+    return false;
+}
+
+bool scan_fail_memory(struct scan *s)
+{
+    (void)err_set(&s->err, ERR_LIMIT, "query: more than %zu bytes of memory", s->team->context->arena->bytes_max);
+    s->failed = true;
+    return false;
+}
+
+bool scan_labels(struct scan *s, struct view_stream *stream, struct slice *labels_out)
+{
+    struct err err;
+    (void)pthread_mutex_lock(&s->team->lock);
+    bool good = view_labels(s->team->view, stream, &s->arena, labels_out, &err);
+    (void)pthread_mutex_unlock(&s->team->lock);
+    return good || scan_fail(s, &err);
+}
+
+static bool may_go_on(struct scan *s)
+{
+    const struct query_context *c = s->team->context;
+    struct err err;
+    if (c->cancelled != NULL && atomic_load_explicit(c->cancelled, memory_order_relaxed)) {
+        (void)err_set(&err, ERR_CANCELLED, "the client left");
+        return scan_fail(s, &err);
+    }
+    if (c->deadline_mono_ns != 0 && clock_mono_ns() > c->deadline_mono_ns) {
+        (void)err_set(&err, ERR_TIMEOUT, "the query passed its deadline");
+        return scan_fail(s, &err);
+    }
     return true;
 }
 
 static void warn(struct scan *s, const char *text)
 {
-    struct arena *a = s->context->arena;
     if (s->warnings_count == WARNINGS_MAX ||
-        (s->warnings_count == s->warnings_room &&
-         !arena_grow(a, (void **)&s->warnings, sizeof *s->warnings, s->warnings_count,
-                     &s->warnings_room)))
+        !arena_grow(&s->arena, (void **)&s->warnings, sizeof *s->warnings, s->warnings_count,
+                    &s->warnings_room))
         return;
     s->warnings[s->warnings_count++] =
-        arena_printf(a, "incomplete result: damaged data was left out: %s", text);
+        arena_printf(&s->arena, "incomplete result: damaged data was left out: %s", text);
 }
 
-bool scan_load(struct scan *s, const struct view_run *run, unsigned columns, struct run_entries *out,
-               bool *damaged_out, struct err *err)
+bool scan_load(struct scan *s, struct run_loader *loader, const struct view_run *run, unsigned columns,
+               struct run_entries *out, bool *damaged_out)
 {
-    struct err why;
-    if (!scan_may_go_on(s, err))
+    struct err err;
+    if (!may_go_on(s))
         return false;
-    s->stats->runs_loaded++;
+    s->stats.runs_loaded++;
     *damaged_out = false;
-    if (run_load(s->loader, run, columns, out, &why))
+    if (run_load(loader != NULL ? loader : s->loader, run, columns, out, &err))
         return true;
-    *damaged_out = why.code == ERR_CORRUPT;
-    if (*damaged_out)
-        warn(s, why.text);
-    else
-        *err = why;
-    return *damaged_out;
+    *damaged_out = err.code == ERR_CORRUPT;
+    if (!*damaged_out)
+        return scan_fail(s, &err);
+    warn(s, err.text);
+    return true;
 }
 
 unsigned scan_columns(const struct pipeline *p)
@@ -156,7 +254,6 @@ struct run_scan {
     const struct pipeline *p;
     const struct run_entries *e;
     struct slice stream_labels;
-    struct arena *scratch;
     bool (*visit)(void *ctx, const struct scan_hit *hit);
     void *ctx;
 };
@@ -172,15 +269,15 @@ static bool scan_entry(struct run_scan *r, uint32_t n)
             .stream = r->stream_labels,
             .metadata = e->metadata != NULL ? e->metadata[n] : LABELS_EMPTY,
             .space = &r->s->space,
-            .scratch = r->scratch,
+            .scratch = &r->s->scratch,
         }};
     hit.text = hit.line.text;
     bool go_on = true;
     if (pipeline_keeps(r->p, &hit.line)) {
-        r->s->stats->lines_matched++;
+        r->s->stats.lines_matched++;
         go_on = r->visit(r->ctx, &hit);
     }
-    arena_reset(r->scratch);
+    arena_reset(&r->s->scratch);
     return go_on;
 }
 
@@ -195,15 +292,15 @@ static bool scan_with_needle(struct run_scan *r, uint32_t first, uint32_t end, s
 
 bool scan_run(struct scan *s, const struct pipeline *p, struct slice stream_labels,
               const struct run_entries *e, uint32_t first, uint32_t end, bool forward,
-              struct arena *scratch, bool (*visit)(void *ctx, const struct scan_hit *hit), void *ctx)
+              bool (*visit)(void *ctx, const struct scan_hit *hit), void *ctx)
 {
     if (first >= end)
         return true;
-    struct run_scan r = {s, p, e, stream_labels, scratch, visit, ctx};
-    s->stats->lines_scanned += end - first;
+    struct run_scan r = {s, p, e, stream_labels, visit, ctx};
+    s->stats.lines_scanned += end - first;
     if (e->line_bytes != NULL)
         for (uint32_t n = first; n < end; n++)
-            s->stats->bytes_scanned += e->line_bytes[n];
+            s->stats.bytes_scanned += e->line_bytes[n];
     struct slice needle = pipeline_needle(p);
     if (needle.len > 0 && e->lines_base != NULL) {
         if (forward)

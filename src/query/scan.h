@@ -1,36 +1,70 @@
 /*
  * scan.h -- what log and metric queries share: a selection over a view, its runs loaded one by one, damaged
  * ones left out and told, statistics, deadline.
+ *
+ * A query is scanned by a team: one scan for each thread that may work on it, with a loader, an arena and
+ * statistics of its own. What they found is put together by scan_team_end().
  */
 #pragma once
 
 #include "query/pipeline/pipeline.h"
 #include "query/query.h"
 
-struct scan {
-    const struct query_context *context; // borrowed
-    struct view *view;                   // owned
-    struct run_loader *loader;           // owned
-    struct query_stats *stats;           // borrowed
-    struct line_space space;             // of the line in hand
-    const char **warnings;               // arena
+#include <pthread.h>
+
+struct scan_team;
+
+struct scan { // one thread's
+    struct scan_team *team;
+    struct run_loader *loader; // owned
+    struct query_stats stats;
+    struct line_space space; // of the line in hand
+    struct arena arena;      // results; the query's takes it over at the end
+    struct arena scratch;    // of the line in hand
+    const char **warnings;   // arena
     size_t warnings_count, warnings_room;
+    struct err err; // of the task that failed
+    bool failed;
 };
 
-MUST_CHECK bool scan_begin(struct scan *s, const struct query_context *context,
-                           struct query_stats *stats, struct err *err);
-void scan_end(struct scan *s);
+struct scan_team {
+    const struct query_context *context; // borrowed
+    struct view *view;                   // owned
+    pthread_mutex_t lock;                // one at a time asks the view for labels
+    struct arena_budget budget;          // of the scans' arenas
+    struct scan *scans;                  // owned
+    unsigned count;
+};
+
+MUST_CHECK bool scan_team_begin(struct scan_team *team, const struct query_context *context, struct err *err);
 // Selects and counts; may be called several times before the first load.
-MUST_CHECK bool scan_select(struct scan *s, const struct ast_logs *logs, int64_t from_ns, int64_t to_ns,
-                            struct view_selection *out, struct err *err);
-// Whether the query may go on: ERR_TIMEOUT, ERR_CANCELLED.
-MUST_CHECK bool scan_may_go_on(const struct scan *s, struct err *err);
+MUST_CHECK bool scan_team_select(struct scan_team *team, const struct ast_logs *logs, int64_t from_ns,
+                                 int64_t to_ns, struct view_selection *out, struct err *err);
+// work(ctx, scan, task) for every task in [0, tasks), spread over the scans, started in order, until one returns false:
+// it failed when it set scan->failed, with scan->err, and had enough otherwise.
+MUST_CHECK bool scan_team_run(struct scan_team *team, uint32_t tasks,
+                              bool (*work)(void *ctx, struct scan *s, uint32_t task), void *ctx,
+                              struct err *err);
+// Hands arenas, statistics and warnings to the query. To be called once after begin, whatever happened.
+void scan_team_end(struct scan_team *team, struct query_stats *stats, const char ***warnings,
+                   uint32_t *warnings_count);
+
+// Ends a task: false, with the error noted.
+bool scan_fail(struct scan *s, const struct err *err);
+bool scan_fail_memory(struct scan *s);
+
+// A selected stream's labels, encoded; they live as long as the query. False: the task failed.
+MUST_CHECK bool scan_labels(struct scan *s, struct view_stream *stream, struct slice *labels_out);
 // Loads a run. *damaged_out: its bytes are corrupt, a warning says so, and the query goes on without it.
-MUST_CHECK bool scan_load(struct scan *s, const struct view_run *run, unsigned columns,
-                          struct run_entries *out, bool *damaged_out, struct err *err);
+// False: the task failed (ERR_TIMEOUT and ERR_CANCELLED among others). `loader`: NULL for the scan's own.
+MUST_CHECK bool scan_load(struct scan *s, struct run_loader *loader, const struct view_run *run,
+                          unsigned columns, struct run_entries *out, bool *damaged_out);
+
+// Adds what a loader did to the statistics.
+void scan_add_loader(struct query_stats *stats, const struct run_loader *loader);
 
 // Calls visit for each entry of a loaded run in [first, end) that the pipeline keeps, in the asked
-// direction, until visit returns false. `scratch` is emptied after each entry.
+// direction, until visit returns false. The scan's scratch is emptied after each entry.
 struct scan_hit {
     uint32_t position;   // in the run
     struct slice text;   // as stored; line.text is what stages made of it
@@ -38,7 +72,7 @@ struct scan_hit {
 };
 bool scan_run(struct scan *s, const struct pipeline *p, struct slice stream_labels,
               const struct run_entries *e, uint32_t first, uint32_t end, bool forward,
-              struct arena *scratch, bool (*visit)(void *ctx, const struct scan_hit *hit), void *ctx);
+              bool (*visit)(void *ctx, const struct scan_hit *hit), void *ctx);
 // Columns that running the pipeline takes, times included.
 unsigned scan_columns(const struct pipeline *p);
 // The part of a run's times in [from_ns, to_ns).

@@ -24,6 +24,7 @@ static bool run(const struct app *app, const struct request *rq, const struct qu
 {
     struct query_context context = {
         .store = app->store,
+        .crew = app->crew,
         .tenant = rq->tenant,
         .arena = rq->arena,
         .categorize = has_flag(rq->encoding_flags, SLICE("categorize-labels")),

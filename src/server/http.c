@@ -24,6 +24,7 @@
 #include "base/limits.h"
 #include "base/metric.h"
 #include "server/gzip.h"
+#include "query/crew.h"
 #include "server/pool.h"
 #include "server/route.h"
 
@@ -475,6 +476,7 @@ bool server_start(const struct config *config, struct store *store, struct serve
     assert(server != NULL);
     server->app.config = config;
     server->app.store = store;
+    server->app.crew = crew_new(crew_helpers_default());
     server->app.ingest.retention_ns = config->retention_ns;
     server->body_bytes_max = config->memory_bytes / 4;
     server->push_pool = pool_new("push", PUSH_THREADS, PUSH_QUEUE_MAX, INGEST_ARENA_BYTES_MAX, work);
@@ -523,6 +525,7 @@ void server_stop(struct server *server)
     pthread_mutex_destroy(&server->watch_lock);
     pool_free(server->push_pool);
     pool_free(server->query_pool);
+    crew_free(server->app.crew);
     buf_done(&server->addresses);
     free(server);
 }

@@ -21,6 +21,7 @@ enum method { METHOD_GET = 1, METHOD_POST = 2, METHOD_OTHER = 4 };
 struct app {
     const struct config *config; // borrowed from main
     struct store *store;         // borrowed from main
+    struct crew *crew;           // threads of queries
     struct ingest_options ingest;
     atomic_bool stopping;
 };

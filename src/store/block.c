@@ -294,8 +294,11 @@ static bool decode_lengths(struct block *b, struct slice raw)
     struct rd r = rd_of(raw);
     uint64_t sum = 0;
     for (uint32_t i = 0; i < b->entries_count; i++) {
-        b->line_bytes[i] = (uint32_t)rd_varint_max(&r, BLOCK_RAW_BYTES_MAX);
-        sum += b->line_bytes[i];
+        uint64_t bytes = rd_varint(&r);
+        if (bytes > BLOCK_RAW_BYTES_MAX)
+            return false;
+        b->line_bytes[i] = (uint32_t)bytes;
+        sum += bytes;
     }
     return !r.bad && rd_left(&r) == 0 && sum <= BLOCK_RAW_BYTES_MAX;
 }

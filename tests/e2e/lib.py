@@ -226,6 +226,10 @@ class Server:
             c.request(method, path, body=body, headers=headers or {})
             r = c.getresponse()
             return Answer(r.status, {k.lower(): v for k, v in r.getheaders()}, r.read())
+        except http.client.RemoteDisconnected as e:
+            time.sleep(0.2)  # let it end, if that is what happened
+            status = self.proc.poll() if self.proc else "stopped"
+            raise http.client.RemoteDisconnected("%s (status %s):\n%s" % (e, status, self.stderr_text[-4000:])) from e
         finally:
             if conn is None:
                 c.close()

@@ -7,6 +7,7 @@
 #include "batches.h"
 #include "tap.h"
 
+#include "query/crew.h"
 #include "query/query.h"
 
 #include <inttypes.h>
@@ -160,6 +161,8 @@ static bool agrees(const struct question *q, const struct query_result *r)
     return got_count == limit && (limit == 0 || memcmp(got, expected, (size_t)limit * sizeof *got) == 0);
 }
 
+static struct crew *crew;
+
 static bool count_agrees(struct store *st, const struct question *q, struct arena *a)
 {
     struct err err;
@@ -172,7 +175,7 @@ static bool count_agrees(struct store *st, const struct question *q, struct aren
     // (to - 1 - range, to - 1] is [from, to)
     (void)snprintf(text, sizeof text, "sum(count_over_time(%s[1h]))", q->text);
     must(query_parse(slice_cstr(text), a, &query, &err), &err);
-    struct query_context context = {.store = st, .tenant = SLICE("t"), .arena = a};
+    struct query_context context = {.store = st, .crew = chance(2) == 0 ? crew : NULL, .tenant = SLICE("t"), .arena = a};
     struct query_range at = {.from_ns = q->range.to_ns - 1};
     must(query_run(query, &at, &context, &r, &err), &err);
     query_free(query);
@@ -193,7 +196,7 @@ static bool answer_agrees(struct store *st, const struct question *q)
     struct query_result r;
     arena_init(&a, UINT64_C(1) << 28);
     must(query_parse(slice_cstr(q->text), &a, &query, &err), &err);
-    struct query_context context = {.store = st, .tenant = SLICE("t"), .arena = &a};
+    struct query_context context = {.store = st, .crew = chance(2) == 0 ? crew : NULL, .tenant = SLICE("t"), .arena = &a};
     must(query_run(query, &q->range, &context, &r, &err), &err);
     bool good = agrees(q, &r) && r.warnings_count == 0 && count_agrees(st, q, &a);
     if (!good)
@@ -219,6 +222,7 @@ int main(void)
 {
     struct err err;
     struct store *st = open_store();
+    crew = crew_new(3);
     int asked = 0, wrong = 0;
     for (int round = 0; round < ROUNDS; round++) {
         for (int i = 0; i < PUSHES_PER_ROUND; i++)
@@ -237,6 +241,7 @@ int main(void)
     struct store_stats stats;
     store_stats(st, &stats);
     store_close(st);
+    crew_free(crew);
     ok(wrong == 0, "%d queries over %d entries agree with the model", asked, model_count);
     ok(stats.segments_count > 10, "%u segments took part", stats.segments_count);
     return tap_done();

@@ -69,23 +69,28 @@ void ast_print_token(struct buf *b, enum token_kind kind)
         buf_put_byte(b, (uint8_t)tolower(name.ptr[i]));
 }
 
-static void print_number(struct buf *b, double value)
+// The shortest digits that read back as the same number, with an exponent only where Go writes one.
+void ast_print_number(struct buf *b, double value)
 {
-    // The shortest form that reads back as the same number.
-    char text[40];
-    for (int digits = 1; digits <= 17; digits++) {
-        (void)snprintf(text, sizeof text, "%.*g", digits, value);
+    char text[400];
+    int digits = 1;
+    for (; digits < 17; digits++) {
         double back;
+        (void)snprintf(text, sizeof text, "%.*e", digits - 1, value);
         if (isnan(value) || (unit_float(slice_cstr(text), &back, NULL) && back == value))
             break;
     }
+    int exponent = isfinite(value) && value != 0 ? (int)floor(log10(fabs(value))) : 0;
+    int decimals = digits - 1 - exponent;
+    if (isfinite(value) && exponent >= -5 && exponent < 21)
+        (void)snprintf(text, sizeof text, "%.*f", decimals > 0 ? decimals : 0, value);
     buf_put_cstr(b, text);
 }
 
-static void print_duration(struct buf *b, int64_t ns)
+static void print_duration(struct buf *b, int64_t ns, void (*print)(int64_t ns, char out[UNIT_DURATION_BYTES]))
 {
     char text[UNIT_DURATION_BYTES];
-    unit_print_duration(ns, text);
+    print(ns, text);
     buf_put_cstr(b, text);
 }
 
@@ -114,7 +119,7 @@ static void print_names(struct buf *b, const struct slice *names, uint32_t count
     buf_put_cstr(b, ")");
 }
 
-static void print_grouping(struct buf *b, const struct ast_grouping *g)
+void ast_print_grouping(struct buf *b, const struct ast_grouping *g)
 {
     if (g == NULL)
         return;
@@ -163,9 +168,9 @@ static void print_label_filter(struct buf *b, const struct ast_label_filter *f)
     buf_put_slice(b, f->name);
     buf_put_cstr(b, ops[f->op]);
     if (f->kind == LABEL_FILTER_NUMBER)
-        print_number(b, f->number);
+        ast_print_number(b, f->number);
     else if (f->kind == LABEL_FILTER_DURATION)
-        print_duration(b, f->duration_ns);
+        print_duration(b, f->duration_ns, unit_print_go_duration);
     else
         buf_put_slice(b, f->text);
 }
@@ -241,7 +246,7 @@ static void print_stages(struct buf *b, const struct ast_stage *stages)
 
 // --- expressions --------------------------------------------------------------------------------------
 
-static void print_logs(struct buf *b, const struct ast_logs *logs)
+void ast_print_selector(struct buf *b, const struct ast_logs *logs)
 {
     buf_put_cstr(b, "{");
     for (uint32_t i = 0; i < logs->matchers_count; i++) {
@@ -249,55 +254,87 @@ static void print_logs(struct buf *b, const struct ast_logs *logs)
         print_matcher(b, &logs->matchers[i]);
     }
     buf_put_cstr(b, "}");
+}
+
+static void print_logs(struct buf *b, const struct ast_logs *logs)
+{
+    ast_print_selector(b, logs);
     print_stages(b, logs->stages);
 }
 
-static void print_log_range(struct buf *b, const struct ast_log_range *range)
+void ast_print_unwrap(struct buf *b, const struct ast_unwrap *unwrap)
 {
     static const enum token_kind conversions[] = {
         [UNWRAP_BYTES] = TOK_BYTES_CONV,
         [UNWRAP_DURATION] = TOK_DURATION_CONV,
         [UNWRAP_DURATION_SECONDS] = TOK_DURATION_SECONDS_CONV,
     };
-    print_logs(b, &range->logs);
-    if (range->unwrap != NULL) {
-        buf_put_cstr(b, " | unwrap ");
-        bool converts = range->unwrap->conversion != UNWRAP_PLAIN;
-        if (converts) {
-            ast_print_token(b, conversions[range->unwrap->conversion]);
-            buf_put_cstr(b, "(");
-        }
-        buf_put_slice(b, range->unwrap->name);
-        buf_put_cstr(b, converts ? ")" : "");
-        print_stages(b, range->unwrap->filters);
+    buf_put_cstr(b, "| unwrap ");
+    bool converts = unwrap->conversion != UNWRAP_PLAIN;
+    if (converts) {
+        ast_print_token(b, conversions[unwrap->conversion]);
+        buf_put_cstr(b, "(");
     }
+    buf_put_slice(b, unwrap->name);
+    buf_put_cstr(b, converts ? ")" : "");
+    print_stages(b, unwrap->filters);
+}
+
+void ast_print_interval(struct buf *b, const struct ast_log_range *range)
+{
     buf_put_cstr(b, "[");
-    print_duration(b, range->range_ns);
+    print_duration(b, range->range_ns, unit_print_duration);
     buf_put_cstr(b, "]");
     if (range->offset_ns != 0) {
         buf_put_cstr(b, " offset ");
-        print_duration(b, range->offset_ns);
+        print_duration(b, range->offset_ns, unit_print_go_duration);
     }
+}
+
+static void print_log_range(struct buf *b, const struct ast_log_range *range)
+{
+    print_logs(b, &range->logs);
+    if (range->unwrap != NULL) {
+        buf_put_cstr(b, " ");
+        ast_print_unwrap(b, range->unwrap);
+    }
+    ast_print_interval(b, range);
+}
+
+void ast_print_operator(struct buf *b, const struct ast *ast)
+{
+    const struct ast_matching *m = ast->binary.matching;
+    ast_print_token(b, ast->binary.op);
+    buf_put_cstr(b, ast->binary.return_bool ? " bool" : "");
+    if (m == NULL)
+        return;
+    buf_put_cstr(b, m->on ? " on " : " ignoring ");
+    print_names(b, m->names, m->names_count);
+    if (m->group != GROUP_NONE) {
+        buf_put_cstr(b, m->group == GROUP_LEFT ? " group_left " : " group_right ");
+        print_names(b, m->include, m->include_count);
+    }
+}
+
+// With six decimals, unless that is another number.
+static void print_vector(struct buf *b, double value)
+{
+    char text[400];
+    double back;
+    (void)snprintf(text, sizeof text, "%f", value);
+    if (unit_float(slice_cstr(text), &back, NULL) && back == value)
+        buf_put_cstr(b, text);
+    else
+        ast_print_number(b, value);
 }
 
 static void print_binary(struct buf *b, const struct ast *ast)
 {
-    const struct ast_matching *m = ast->binary.matching;
     buf_put_cstr(b, "(");
     ast_print(b, ast->binary.left);
     buf_put_cstr(b, " ");
-    ast_print_token(b, ast->binary.op);
-    buf_put_cstr(b, ast->binary.return_bool ? " bool " : " ");
-    if (m != NULL) {
-        buf_put_cstr(b, m->on ? "on " : "ignoring ");
-        print_names(b, m->names, m->names_count);
-        buf_put_cstr(b, " ");
-        if (m->group != GROUP_NONE) {
-            buf_put_cstr(b, m->group == GROUP_LEFT ? "group_left " : "group_right ");
-            print_names(b, m->include, m->include_count);
-            buf_put_cstr(b, " ");
-        }
-    }
+    ast_print_operator(b, ast);
+    buf_put_cstr(b, " ");
     ast_print(b, ast->binary.right);
     buf_put_cstr(b, ")");
 }
@@ -307,21 +344,21 @@ static void print_range_agg(struct buf *b, const struct ast *ast)
     ast_print_token(b, ast->range_agg.fn);
     buf_put_cstr(b, "(");
     if (ast->range_agg.has_param) {
-        print_number(b, ast->range_agg.param);
+        ast_print_number(b, ast->range_agg.param);
         buf_put_cstr(b, ",");
     }
     print_log_range(b, &ast->range_agg.range);
     buf_put_cstr(b, ")");
-    print_grouping(b, ast->range_agg.grouping);
+    ast_print_grouping(b, ast->range_agg.grouping);
 }
 
 static void print_vector_agg(struct buf *b, const struct ast *ast)
 {
     ast_print_token(b, ast->vector_agg.fn);
-    print_grouping(b, ast->vector_agg.grouping);
+    ast_print_grouping(b, ast->vector_agg.grouping);
     buf_put_cstr(b, "(");
     if (ast->vector_agg.has_param) {
-        print_number(b, ast->vector_agg.param);
+        ast_print_number(b, ast->vector_agg.param);
         buf_put_cstr(b, ",");
     }
     ast_print(b, ast->vector_agg.inner);
@@ -356,11 +393,11 @@ void ast_print(struct buf *b, const struct ast *ast)
         print_binary(b, ast);
         return;
     case AST_LITERAL:
-        print_number(b, ast->literal);
+        ast_print_number(b, ast->literal);
         return;
     case AST_VECTOR:
         buf_put_cstr(b, "vector(");
-        print_number(b, ast->literal);
+        print_vector(b, ast->literal);
         buf_put_cstr(b, ")");
         return;
     case AST_VARIANTS:

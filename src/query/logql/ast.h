@@ -217,7 +217,17 @@ MUST_CHECK bool ast_parse_selector(struct slice text, bool any, struct arena *a,
 // --- printing: canonical text, which parses to the same again ----------------------------------------
 
 void ast_print(struct buf *b, const struct ast *ast);
+// As ast_print() while that takes at most AST_LINE_BYTES; else broken into indented lines.
+enum { AST_LINE_BYTES = 100 };
+void ast_pretty(struct buf *b, const struct ast *ast);
 // Without the leading selector: `| json a="b",c="d"`, `|= "x"`.
 void ast_print_stage(struct buf *b, const struct ast_stage *stage);
 // The token of a function or operator as written in a query: "count_over_time", "+".
 void ast_print_token(struct buf *b, enum token_kind kind);
+// Pieces: `{a="b"}`; `| unwrap bytes(x)`; `[5m] offset 1m`; ` by (a,b)`, or nothing; `+ on (a)`; a number.
+void ast_print_selector(struct buf *b, const struct ast_logs *logs);
+void ast_print_unwrap(struct buf *b, const struct ast_unwrap *unwrap);
+void ast_print_interval(struct buf *b, const struct ast_log_range *range);
+void ast_print_grouping(struct buf *b, const struct ast_grouping *g);
+void ast_print_operator(struct buf *b, const struct ast *ast);
+void ast_print_number(struct buf *b, double value);

@@ -190,6 +190,44 @@ void unit_print_duration(int64_t ns, char out[UNIT_DURATION_BYTES])
     }
 }
 
+// A whole number, the rest of it as digits without trailing zeros, and its unit.
+static void print_fraction(char *out, size_t room, uint64_t whole, uint64_t rest, uint64_t unit, const char *name)
+{
+    char digits[16] = "";
+    size_t len = 0;
+    if (rest > 0)
+        digits[len++] = '.';
+    for (; rest > 0; rest %= unit) {
+        unit /= 10;
+        digits[len++] = (char)('0' + rest / unit);
+    }
+    (void)snprintf(out, room, "%" PRIu64 "%s%s", whole, digits, name);
+}
+
+void unit_print_go_duration(int64_t ns, char out[UNIT_DURATION_BYTES])
+{
+    uint64_t left = ns < 0 ? 0 - (uint64_t)ns : (uint64_t)ns;
+    size_t pos = 0;
+    if (ns < 0)
+        out[pos++] = '-';
+    static const struct {
+        uint64_t ns;
+        const char *name;
+    } small[] = {{1000000, "ms"}, {1000, "\xc2\xb5s"}, {1, "ns"}};
+    for (size_t i = 0; left > 0 && left < (uint64_t)NS_PER_S && i < COUNT_OF(small); i++)
+        if (left >= small[i].ns) {
+            print_fraction(out + pos, UNIT_DURATION_BYTES - pos, left / small[i].ns, left % small[i].ns, small[i].ns,
+                           small[i].name);
+            return;
+        }
+    uint64_t seconds = left / (uint64_t)NS_PER_S, hours = seconds / 3600, minutes = seconds / 60 % 60;
+    if (hours > 0)
+        pos += (size_t)snprintf(out + pos, UNIT_DURATION_BYTES - pos, "%" PRIu64 "h", hours);
+    if (hours > 0 || minutes > 0)
+        pos += (size_t)snprintf(out + pos, UNIT_DURATION_BYTES - pos, "%" PRIu64 "m", minutes);
+    print_fraction(out + pos, UNIT_DURATION_BYTES - pos, seconds % 60, left % (uint64_t)NS_PER_S, (uint64_t)NS_PER_S, "s");
+}
+
 // --- bytes --------------------------------------------------------------------------------------------
 
 static bool bytes_scale(struct slice unit, double *scale_out)

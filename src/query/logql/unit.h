@@ -20,6 +20,8 @@ MUST_CHECK bool unit_bytes(struct slice text, uint64_t *bytes_out, struct err *e
 // Decimal or hexadecimal float, `Inf`, `NaN`, underscores between digits.
 MUST_CHECK bool unit_float(struct slice text, double *value_out, struct err *err);
 
-// As the language prints it: `1h30m`, `1m30s`, `1.5s`; for rendering queries.
+// As ranges are printed: `1h30m`, `1m30s`, `250ms`.
 enum { UNIT_DURATION_BYTES = 40 };
 void unit_print_duration(int64_t ns, char out[UNIT_DURATION_BYTES]);
+// As Go prints one: `1h30m0s`, `1.5s`, `250ms`, `0s`.
+void unit_print_go_duration(int64_t ns, char out[UNIT_DURATION_BYTES]);

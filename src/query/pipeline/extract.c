@@ -40,31 +40,38 @@ bool wanted_all(const struct wanted_labels *w, uint64_t found)
 
 static bool is_word(uint8_t c)
 {
-    return isalnum(c) || c == '_';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+static bool is_digit(uint8_t c)
+{
+    return c >= '0' && c <= '9';
 }
 
 struct slice extract_name(struct slice key, bool first, struct arena *a)
 {
+    size_t words = 0;
+    while (words < key.len && is_word(key.ptr[words]))
+        words++;
+    if (words == key.len && (words == 0 || !first || !is_digit(key.ptr[0])))
+        return key; // the common case
     while (key.len > 0 && isspace(key.ptr[0]))
         key = slice_from(key, 1);
     while (key.len > 0 && isspace(key.ptr[key.len - 1]))
         key.len--;
-    bool plain = key.len > 0 && !(first && isdigit(key.ptr[0]));
-    for (size_t i = 0; i < key.len && plain; i++)
-        plain = is_word(key.ptr[i]) && key.ptr[i] < 0x80;
-    if (plain || key.len == 0)
+    if (key.len == 0)
         return key;
     uint8_t *to = arena_alloc(a, key.len + 1);
     if (to == NULL)
         return SLICE("");
     size_t len = 0;
-    if (first && isdigit(key.ptr[0]))
+    if (first && is_digit(key.ptr[0]))
         to[len++] = '_';
     for (size_t i = 0; i < key.len;) {
         uint32_t rune;
         bool valid;
         size_t bytes = utf8_decode(slice_from(key, i), &rune, &valid);
-        to[len++] = bytes == 1 && key.ptr[i] < 0x80 && is_word(key.ptr[i]) ? key.ptr[i] : '_';
+        to[len++] = bytes == 1 && is_word(key.ptr[i]) ? key.ptr[i] : '_';
         i += bytes;
     }
     return slice_of(to, len);
@@ -158,7 +165,8 @@ static bool logfmt_next(struct logfmt *f)
         logfmt_fail(f, equals ? "unexpected '='" : "unexpected '\"'");
         return true;
     }
-    if (utf8_valid_prefix(f->key) != f->key.len || slice_find(f->key, SLICE("\xEF\xBF\xBD")) != SIZE_MAX) {
+    if (!utf8_is_ascii(f->key) &&
+        (utf8_valid_prefix(f->key) != f->key.len || slice_find(f->key, SLICE("\xEF\xBF\xBD")) != SIZE_MAX)) {
         logfmt_fail(f, "invalid key");
         return true;
     }

@@ -300,10 +300,29 @@ struct slice line_labels(const struct line *l, struct arena *a)
     return pairs == NULL ? (struct slice){0} : encode(pairs, count, a);
 }
 
+// Few of many labels: looked up one by one.
+static struct slice line_named(const struct line *l, const struct slice *names, size_t names_count,
+                               struct arena *a)
+{
+    struct label *pairs = arena_array(a, names_count + 1, sizeof *pairs);
+    size_t count = 0;
+    for (size_t n = 0; n < names_count && pairs != NULL; n++) {
+        bool found, twice = false;
+        struct slice value = line_label(l, names[n], &found);
+        for (size_t i = 0; i < count && !twice; i++)
+            twice = slice_eq(pairs[i].name, names[n]);
+        if (found && !twice)
+            pairs[count++] = (struct label){names[n], value};
+    }
+    return pairs == NULL ? (struct slice){0} : encode(pairs, count, a);
+}
+
 struct slice line_grouped(const struct line *l, const struct slice *names, size_t names_count,
                           bool without, struct arena *a)
 {
     size_t count, kept = 0;
+    if (!without && l->error.len == 0 && l->error_details.len == 0 && !l->preserve_error)
+        return line_named(l, names, names_count, a);
     struct label *pairs = all_pairs(l, &count, a);
     if (pairs == NULL)
         return (struct slice){0};

@@ -2,6 +2,7 @@
 #include "query/pipeline/line_filter.h"
 
 #include "query/pipeline/ip.h"
+#include "query/pipeline/literal.h"
 
 #include <ctype.h>
 
@@ -9,7 +10,7 @@ enum term_kind { TERM_TEXT, TERM_REGEX, TERM_IP, TERM_PATTERN };
 
 struct term {
     enum term_kind kind;
-    struct slice text;         // TERM_TEXT
+    struct slice text;         // TERM_TEXT; TERM_REGEX: every match contains it
     const struct regex *regex; // TERM_REGEX
     struct ip_range ip;        // TERM_IP
     struct slice *literals;    // TERM_PATTERN: text between captures
@@ -94,6 +95,7 @@ static bool regex_init(struct term *t, struct slice pattern, struct arena *a, st
     if (!ast_regex_add(regexes, pattern, REGEX_NONE, a, &regex, err))
         return false;
     t->regex = regex;
+    t->text = literal_of_regex(pattern, a);
     return true;
 }
 
@@ -168,7 +170,7 @@ struct slice line_filter_needle(const struct line_filter *f)
     if (f->negative || f->terms_count != 1)
         return needle;
     const struct term *t = &f->terms[0];
-    if (t->kind == TERM_TEXT)
+    if (t->kind == TERM_TEXT || t->kind == TERM_REGEX)
         return t->text;
     for (size_t i = 0; t->kind == TERM_PATTERN && i < t->literals_count; i++)
         if (t->literals[i].len > needle.len)

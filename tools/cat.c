@@ -1,7 +1,6 @@
 /* cat.c -- `mstore-dump cat`: entries by query and time, stream by stream. */
 #include "dump.h"
 
-#include "base/clock.h"
 #include "base/jsonout.h"
 #include "query/query.h"
 
@@ -20,18 +19,6 @@ struct cat {
     bool ndjson;
     struct buf out;
 };
-
-static bool parse_time(const char *text, int64_t *out)
-{
-    char *end;
-    errno = 0;
-    long long ns = strtoll(text, &end, 10);
-    if (*end == '\0' && end != text && errno == 0) {
-        *out = ns;
-        return true;
-    }
-    return clock_parse_rfc3339(slice_cstr(text), out);
-}
 
 static int parse_arguments(int argc, char **argv, struct cat *c)
 {
@@ -52,9 +39,9 @@ static int parse_arguments(int argc, char **argv, struct cat *c)
         else if (strcmp(flag, "--tenant") == 0)
             c->tenant = value;
         else if (strcmp(flag, "--from") == 0)
-            good = parse_time(value, &c->range.from_ns);
+            good = dump_time(value, &c->range.from_ns);
         else if (strcmp(flag, "--to") == 0)
-            good = parse_time(value, &c->range.to_ns);
+            good = dump_time(value, &c->range.to_ns);
         else if (strcmp(flag, "--format") == 0)
             good = (c->ndjson = strcmp(value, "ndjson") == 0) || strcmp(value, "lines") == 0;
         else
@@ -93,34 +80,12 @@ static bool print_entry(void *ctx, const struct query_entry *e, struct err *err)
     return c->out.len < OUTPUT_BYTES || flush(c, err);
 }
 
-// Without --tenant: the only one there is.
-static bool choose_tenant(struct cat *c, struct store *store, struct arena *a, struct slice *out,
-                          struct err *err)
-{
-    struct slice *tenants;
-    size_t count;
-    *out = SLICE("fake");
-    if (c->tenant != NULL) {
-        *out = slice_cstr(c->tenant);
-        return true;
-    }
-    if (!store_tenants(store, a, &tenants, &count, err))
-        return false;
-    if (count == 1)
-        *out = tenants[0];
-    bool has_default = false;
-    for (size_t i = 0; i < count; i++)
-        has_default = has_default || slice_eq(tenants[i], SLICE("fake"));
-    return count <= 1 || has_default ||
-           err_set(err, ERR_INPUT, "%zu tenants are stored here: choose one with --tenant", count);
-}
-
 static bool run(struct cat *c, struct store *store, struct arena *a, struct err *err)
 {
     struct query_context context = {.store = store, .arena = a};
     AUTO(query_freep) struct query *query = NULL;
     struct query_result result;
-    if (!choose_tenant(c, store, a, &context.tenant, err) ||
+    if (!dump_tenant(store, c->tenant, a, &context.tenant, err) ||
         !query_parse(slice_cstr(c->query), a, &query, err) ||
         !query_visit(query, &c->range, &context, print_entry, c, &result, err))
         return false;

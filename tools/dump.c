@@ -1,6 +1,7 @@
 /* dump.c -- mstore-dump: opens stored files without a server. */
 #include "dump.h"
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "ingest/ingest.h"
 
@@ -19,6 +20,7 @@ static const char HELP[] =
     "usage: mstore-dump inspect [--json] FILE...        what a segment (.seg) or log (.wal) holds\n"
     "       mstore-dump inspect [--json] DIR            all files of a data directory, in short\n"
     "       mstore-dump cat [options] DIR|FILE          entries, as lines or NDJSON\n"
+    "       mstore-dump query [options] DIR|FILE QUERY  the answer to a LogQL query\n"
     "       mstore-dump verify [--quiet] DIR            every checksum, and the index against the files\n"
     "       mstore-dump rebuild DIR                     make the index anew from the segments (needs the lock)\n"
     "\n"
@@ -27,6 +29,14 @@ static const char HELP[] =
     "  --from, --to T  RFC 3339 or nanoseconds; from is included, to is not\n"
     "  --tenant NAME   namespace (default: the only one, or fake)\n"
     "  --format F      lines (default): the lines alone; ndjson: one object per entry\n"
+    "\n"
+    "options of query:\n"
+    "  --from, --to T  as above. Default: everything for log queries; for metric queries the hour up to now\n"
+    "  --step D        metric queries: evaluate every D from --from to --to; without it, once, at --to\n"
+    "  --limit N       log queries: entries (default 100), the newest; --forward: the oldest\n"
+    "  --tenant NAME   as above\n"
+    "  --format F      lines (default), ndjson, csv, or json as the HTTP API answers\n"
+    "  --explain       instead of the answer, how it came about\n"
     "\n"
     "exit status: 0 good, 1 problems found, 2 wrong usage, 3 cannot read\n";
 
@@ -45,6 +55,38 @@ bool dump_ends(const char *path, const char *suffix)
 {
     size_t len = strlen(path), suffix_len = strlen(suffix);
     return len >= suffix_len && strcmp(path + len - suffix_len, suffix) == 0;
+}
+
+bool dump_time(const char *text, int64_t *out)
+{
+    char *end;
+    errno = 0;
+    long long ns = strtoll(text, &end, 10);
+    if (*end == '\0' && end != text && errno == 0) {
+        *out = ns;
+        return true;
+    }
+    return clock_parse_rfc3339(slice_cstr(text), out);
+}
+
+bool dump_tenant(struct store *store, const char *name, struct arena *a, struct slice *out, struct err *err)
+{
+    struct slice *tenants;
+    size_t count;
+    *out = SLICE("fake");
+    if (name != NULL) {
+        *out = slice_cstr(name);
+        return true;
+    }
+    if (!store_tenants(store, a, &tenants, &count, err))
+        return false;
+    if (count == 1)
+        *out = tenants[0];
+    bool has_default = false;
+    for (size_t i = 0; i < count; i++)
+        has_default = has_default || slice_eq(tenants[i], SLICE("fake"));
+    return count <= 1 || has_default ||
+           err_set(err, ERR_INPUT, "%zu tenants are stored here: choose one with --tenant", count);
 }
 
 // --- opening ----------------------------------------------------------------------------------------
@@ -125,7 +167,7 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(int argc, char **argv);
-    } commands[] = {{"inspect", dump_inspect}, {"cat", dump_cat}, {"verify", dump_verify}, {"rebuild", dump_rebuild}};
+    } commands[] = {{"inspect", dump_inspect}, {"cat", dump_cat}, {"query", dump_query}, {"verify", dump_verify}, {"rebuild", dump_rebuild}};
     (void)setlocale(LC_CTYPE, "C.UTF-8");
     if (argc < 2)
         return fputs(HELP, stderr), EXIT_USAGE;

@@ -8,11 +8,17 @@ enum { EXIT_GOOD = 0, EXIT_FOUND = 1, EXIT_USAGE = 2, EXIT_BROKEN = 3 };
 
 int dump_inspect(int argc, char **argv);
 int dump_cat(int argc, char **argv);
+int dump_query(int argc, char **argv);
 int dump_verify(int argc, char **argv);
 int dump_rebuild(int argc, char **argv);
 
 // "mstore-dump: text" on standard error; returns `status`.
 int dump_fail(int status, const char *fmt, ...) PRINTF_LIKE(2, 3);
+// RFC 3339, or nanoseconds.
+bool dump_time(const char *text, int64_t *out);
+// `name`, or without one (NULL) the only tenant there is, or `fake` where there are several.
+MUST_CHECK bool dump_tenant(struct store *store, const char *name, struct arena *a, struct slice *out,
+                            struct err *err);
 // Whether `path` ends with `suffix`.
 bool dump_ends(const char *path, const char *suffix);
 

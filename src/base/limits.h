@@ -19,7 +19,7 @@
 #define INGEST_METADATA_BYTES_MAX (64 * KIB)     // names and values of one entry
 #define INGEST_METADATA_PAIRS_MAX UINT32_C(128)  // of one entry, empty values included
 #define INGEST_FUTURE_NS_MAX (INT64_C(10) * 60 * 1000000000)
-#define INGEST_JSON_DEPTH_MAX UINT32_C(64)       // nesting of values that are skipped
+#define INGEST_JSON_DEPTH_MAX UINT32_C(512)      // nesting of values that are skipped
 #define INGEST_ARENA_BYTES_MAX (384 * MIB)       // one request's decoded body and batch; 413
 #define TENANT_BYTES_MAX UINT64_C(150)           // loki-http.md 2
 

@@ -43,13 +43,35 @@ bool zbuf_compress(struct zbuf *z, int level, struct slice in, struct buf *out, 
     return true;
 }
 
-bool zbuf_decompress(struct zbuf *z, struct slice in, uint8_t *to, size_t raw_bytes, struct err *err)
+static ZSTD_DCtx *decompressor(struct zbuf *z)
 {
     if (z->decompressor == NULL) {
         z->decompressor = ZSTD_createDCtx();
         assert(z->decompressor != NULL);
     }
-    size_t bytes = ZSTD_decompressDCtx(z->decompressor, to, raw_bytes, in.ptr, in.len);
+    return z->decompressor;
+}
+
+bool zbuf_stream(struct zbuf *z, struct slice *in, uint8_t *to, size_t room, size_t *len, bool *more_out,
+                 struct err *err)
+{
+    ZSTD_inBuffer from = {in->ptr, in->len, 0};
+    ZSTD_outBuffer out = {to, room, *len};
+    size_t hint;
+    do {
+        hint = ZSTD_decompressStream(decompressor(z), &out, &from);
+        if (ZSTD_isError(hint))
+            return err_set(err, ERR_CORRUPT, "decompress: %s", ZSTD_getErrorName(hint));
+    } while (from.pos < from.size && out.pos < out.size);
+    *in = slice_from(*in, from.pos);
+    *len = out.pos;
+    *more_out = hint != 0 || from.pos < from.size;
+    return true;
+}
+
+bool zbuf_decompress(struct zbuf *z, struct slice in, uint8_t *to, size_t raw_bytes, struct err *err)
+{
+    size_t bytes = ZSTD_decompressDCtx(decompressor(z), to, raw_bytes, in.ptr, in.len);
     if (ZSTD_isError(bytes))
         return err_set(err, ERR_CORRUPT, "decompress: %s", ZSTD_getErrorName(bytes));
     if (bytes != raw_bytes)

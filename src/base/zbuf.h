@@ -26,3 +26,7 @@ MUST_CHECK bool zbuf_compress(struct zbuf *z, int level, struct slice in, struct
 // Decodes one frame into exactly raw_bytes at `to`; anything else is ERR_CORRUPT.
 MUST_CHECK bool zbuf_decompress(struct zbuf *z, struct slice in, uint8_t *to, size_t raw_bytes,
                                 struct err *err);
+// Decodes frames into to[*len .. room), from where it stopped the last time; *in is what is left of the input.
+// *more_out: the room is full, or the input ends in the middle of a frame.
+MUST_CHECK bool zbuf_stream(struct zbuf *z, struct slice *in, uint8_t *to, size_t room, size_t *len, bool *more_out,
+                            struct err *err);

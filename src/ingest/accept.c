@@ -83,15 +83,24 @@ void accept_init(struct accept *ac, struct arena *a, struct slice tenant, int64_
     ac->batch.tenant = tenant;
 }
 
+static const char *const service_sources[] = {
+    "service",   "app",           "application",        "app_name",  "name",     "app_kubernetes_io_name",
+    "container", "container_name", "k8s_container_name", "component", "workload", "job",
+    "k8s_job_name",
+};
+
+bool accept_names_service(struct slice label)
+{
+    for (size_t i = 0; i < COUNT_OF(service_sources); i++)
+        if (slice_eq(label, slice_cstr(service_sources[i])))
+            return true;
+    return false;
+}
+
 static struct slice guess_service(const struct labels *l)
 {
-    static const char *const sources[] = {
-        "service",   "app",           "application",        "app_name",  "name",     "app_kubernetes_io_name",
-        "container", "container_name", "k8s_container_name", "component", "workload", "job",
-        "k8s_job_name",
-    };
-    for (size_t i = 0; i < COUNT_OF(sources); i++) {
-        const struct label *label = labels_get(l, slice_cstr(sources[i]));
+    for (size_t i = 0; i < COUNT_OF(service_sources); i++) {
+        const struct label *label = labels_get(l, slice_cstr(service_sources[i]));
         if (label != NULL)
             return label->value;
     }

@@ -85,3 +85,5 @@ struct slice accept_refusals(const struct accept *ac, struct arena *a);
 // nothing is left of it.
 MUST_CHECK bool accept_metadata_name(struct slice name, struct arena *a, struct slice *out,
                                      struct err *err);
+// Whether a label of that name may stand for `service_name` (18.1).
+bool accept_names_service(struct slice label);

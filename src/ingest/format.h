@@ -9,3 +9,6 @@ MUST_CHECK bool loki_json_parse(struct slice body, struct accept *ac, struct err
 MUST_CHECK bool loki_json_parse_legacy(struct slice body, struct accept *ac, struct err *err);
 // loki-http.md 17.2
 MUST_CHECK bool loki_pb_parse(struct slice body, struct accept *ac, struct err *err);
+// loki-http.md 19: log records of OpenTelemetry. `now_ns` is the time of records that have none.
+MUST_CHECK bool otlp_pb_parse(struct slice body, int64_t now_ns, struct accept *ac, struct err *err);
+MUST_CHECK bool otlp_json_parse(struct slice body, int64_t now_ns, struct accept *ac, struct err *err);

@@ -3,8 +3,10 @@
 
 #include "base/codec.h"
 #include "base/limits.h"
+#include "base/zbuf.h"
 
 #include <inttypes.h>
+#include <lz4frame.h>
 #include <snappy-c.h>
 #include <zlib.h>
 
@@ -34,7 +36,7 @@ static bool unsnappy(struct slice in, struct arena *a, struct slice *out, struct
     return true;
 }
 
-// --- zlib -------------------------------------------------------------------------------------------
+// --- output that grows ------------------------------------------------------------------------------
 
 struct output {
     struct arena *a;
@@ -57,6 +59,8 @@ static bool grow(struct output *o, struct err *err)
     o->room = room;
     return true;
 }
+
+// --- zlib -------------------------------------------------------------------------------------------
 
 // What a gzip file says of its length, where that is credible; else a guess.
 static size_t first_room(enum inflate_format format, struct slice in)
@@ -111,8 +115,87 @@ static bool unzip(enum inflate_format format, struct slice in, struct arena *a, 
     return good;
 }
 
+// --- zstd, lz4 --------------------------------------------------------------------------------------
+
+static bool start(struct output *o, struct slice in, struct arena *a, struct err *err)
+{
+    if (in.len == 0)
+        return err_set(err, ERR_INPUT, "EOF");
+    size_t room = in.len * 4 + 1024;
+    *o = (struct output){.a = a, .room = room < INGEST_DECODED_BYTES_MAX + 1 ? room : INGEST_DECODED_BYTES_MAX + 1};
+    o->bytes = arena_alloc(a, o->room);
+    return o->bytes != NULL || too_large(o->room, err);
+}
+
+static bool finish(const struct output *o, struct slice *out, struct err *err)
+{
+    *out = slice_of(o->bytes, o->len);
+    return o->len <= INGEST_DECODED_BYTES_MAX || too_large(o->len, err);
+}
+
+static bool unzstd(struct slice in, struct arena *a, struct slice *out, struct err *err)
+{
+    AUTO(zbuf_freep) struct zbuf *z = zbuf_new();
+    struct output o;
+    if (!start(&o, in, a, err))
+        return false;
+    for (;;) {
+        bool more;
+        if (!zbuf_stream(z, &in, o.bytes, o.room, &o.len, &more, err)) {
+            err->code = ERR_INPUT;
+            return false;
+        }
+        if (!more)
+            return finish(&o, out, err);
+        if (o.len < o.room)
+            return err_set(err, ERR_INPUT, "unexpected EOF");
+        if (!grow(&o, err))
+            return false;
+    }
+}
+
+static bool lz4_frames(LZ4F_dctx *z, struct slice in, struct output *o, struct err *err)
+{
+    size_t hint = 1;
+    while (in.len > 0 || hint != 0) {
+        if (o->len == o->room && !grow(o, err))
+            return false;
+        size_t made = o->room - o->len, taken = in.len;
+        hint = LZ4F_decompress(z, o->bytes + o->len, &made, in.ptr, &taken, NULL);
+        if (LZ4F_isError(hint))
+            return err_set(err, ERR_INPUT, "lz4: %s", LZ4F_getErrorName(hint));
+        o->len += made;
+        in = slice_from(in, taken);
+        if (in.len == 0 && hint != 0 && o->len < o->room)
+            return err_set(err, ERR_INPUT, "unexpected EOF");
+    }
+    return true;
+}
+
+static bool unlz4(struct slice in, struct arena *a, struct slice *out, struct err *err)
+{
+    struct output o;
+    LZ4F_dctx *z;
+    if (!start(&o, in, a, err))
+        return false;
+    if (LZ4F_isError(LZ4F_createDecompressionContext(&z, LZ4F_VERSION)))
+        return err_set(err, ERR_LIMIT, "no memory for lz4");
+    bool good = lz4_frames(z, in, &o, err);
+    (void)LZ4F_freeDecompressionContext(z);
+    return good && finish(&o, out, err);
+}
+
 bool inflate_body(enum inflate_format format, struct slice in, struct arena *a, struct slice *out,
                   struct err *err)
 {
-    return format == INFLATE_SNAPPY ? unsnappy(in, a, out, err) : unzip(format, in, a, out, err);
+    switch (format) {
+    case INFLATE_SNAPPY:
+        return unsnappy(in, a, out, err);
+    case INFLATE_ZSTD:
+        return unzstd(in, a, out, err);
+    case INFLATE_LZ4:
+        return unlz4(in, a, out, err);
+    default:
+        return unzip(format, in, a, out, err);
+    }
 }

@@ -1,5 +1,5 @@
 /*
- * inflate.h -- the door to zlib and snappy: request bodies decompressed, bounded before they are unpacked.
+ * inflate.h -- the door to zlib, snappy and lz4: request bodies decompressed, bounded before they are unpacked.
  */
 #pragma once
 
@@ -11,6 +11,8 @@ enum inflate_format {
     INFLATE_GZIP,    // RFC 1952, several members allowed
     INFLATE_DEFLATE, // RFC 1951, raw
     INFLATE_SNAPPY,  // one block, without framing
+    INFLATE_ZSTD,    // RFC 8878, several frames allowed
+    INFLATE_LZ4,     // frames
 };
 
 // *out is in the arena. ERR_INPUT with the text to answer; ERR_TOO_LARGE above INGEST_DECODED_BYTES_MAX.

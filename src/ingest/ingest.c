@@ -1,7 +1,7 @@
 /*
  * ingest.c -- a push from headers and body to its answer, and the same batch again from the WAL.
  *
- *     negotiate -> inflate -> parse (loki_json, loki_pb) -> accept -> store_append -> answer
+ *     negotiate -> inflate -> parse (loki_*, otlp_*) -> accept -> store_append -> answer
  *                  `------------------ build() ------------------'
  *
  * I1  build() depends on nothing but the payload header and the body, so that replay makes the batch that
@@ -10,6 +10,7 @@
 #include "ingest/ingest.h"
 
 #include "base/clock.h"
+#include "base/codec.h"
 #include "base/limits.h"
 #include "base/metric.h"
 #include "ingest/format.h"
@@ -23,9 +24,10 @@ enum { RETRY_AFTER_S = 5 };
 static bool decompress(struct push_kind kind, struct slice body, struct arena *a, struct slice *out,
                        struct err *err)
 {
+    static const enum inflate_format formats[] = {
+        [PUSH_GZIP] = INFLATE_GZIP, [PUSH_DEFLATE] = INFLATE_DEFLATE, [PUSH_ZSTD] = INFLATE_ZSTD, [PUSH_LZ4] = INFLATE_LZ4};
     *out = body.len > 0 ? body : SLICE(""); // never a NULL pointer
-    if (kind.encoding != PUSH_PLAIN &&
-        !inflate_body(kind.encoding == PUSH_GZIP ? INFLATE_GZIP : INFLATE_DEFLATE, *out, a, out, err))
+    if (kind.encoding != PUSH_PLAIN && !inflate_body(formats[kind.encoding], *out, a, out, err))
         return false;
     return kind.format != PUSH_LOKI_PROTOBUF || inflate_body(INFLATE_SNAPPY, *out, a, out, err);
 }
@@ -48,6 +50,12 @@ static bool build(const struct payload_head *head, struct slice body, struct are
         break;
     case PUSH_LOKI_JSON_LEGACY:
         good = loki_json_parse_legacy(text, ac, err);
+        break;
+    case PUSH_OTLP_PROTOBUF:
+        good = otlp_pb_parse(text, head->arrival_ns, ac, err);
+        break;
+    case PUSH_OTLP_JSON:
+        good = otlp_json_parse(text, head->arrival_ns, ac, err);
         break;
     }
     return good && accept_finish(ac, err);
@@ -153,6 +161,15 @@ void ingest_push(struct store *store, const struct ingest_options *options,
     *answer_out = (struct push_answer){.status = ac.texts_count > 0 ? 400 : 204, .text = refusals};
 }
 
+void push_status_body(struct buf *b, struct slice message)
+{
+    enum { STATUS_MESSAGE = 2, BYTES = 2 };
+    if (message.len > 0 && message.ptr[message.len - 1] == '\n')
+        message.len--;
+    put_varint(b, STATUS_MESSAGE << 3 | BYTES);
+    put_prefixed(b, message);
+}
+
 // --- the WAL's side ---------------------------------------------------------------------------------
 
 bool ingest_decode(void *ctx, struct slice payload, struct arena *a, struct batch *batch_out,
@@ -174,8 +191,8 @@ bool ingest_decode(void *ctx, struct slice payload, struct arena *a, struct batc
 
 bool ingest_payload_info(struct slice payload, struct ingest_payload_info *info_out, struct err *err)
 {
-    static const char *const formats[] = {"", "protobuf", "json", "json-legacy"};
-    static const char *const encodings[] = {"none", "gzip", "deflate"};
+    static const char *const formats[] = {"", "protobuf", "json", "json-legacy", "otlp-protobuf", "otlp-json"};
+    static const char *const encodings[] = {"none", "gzip", "deflate", "zstd", "lz4"};
     struct payload_head head;
     struct slice body;
     if (!payload_get(payload, &head, &body, err))

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/slice.h"
 #include "store/store.h"
@@ -17,8 +18,14 @@ struct ingest_options {
     int64_t retention_ns; // entries older than now - retention are refused; 0: any age
 };
 
+enum push_api {
+    PUSH_API_LOKI,   // /loki/api/v1/push
+    PUSH_API_LEGACY, // /api/prom/push: JSON of the legacy shape
+    PUSH_API_OTLP,   // /otlp/v1/logs
+};
+
 struct push_request {
-    bool legacy;                  // /api/prom/push: JSON of the legacy shape
+    enum push_api api;
     struct slice tenant;          // valid (checked by the server)
     struct slice content_type;    // header value, empty when absent
     struct slice content_encoding;
@@ -37,14 +44,17 @@ struct push_answer {
 void ingest_push(struct store *store, const struct ingest_options *options,
                  const struct push_request *request, struct arena *a, struct push_answer *answer_out);
 
+// google.rpc.Status with the message alone, in protobuf: what OTLP answers errors with (loki-http.md 19).
+void push_status_body(struct buf *b, struct slice message);
+
 // store_decode_fn for store_options; ctx is unused.
 bool ingest_decode(void *ctx, struct slice payload, struct arena *a, struct batch *batch_out,
                    struct err *err);
 
 // What a WAL payload says of itself, for inspection.
 struct ingest_payload_info {
-    const char *format; // "json", "json-legacy", "protobuf"
-    const char *encoding; // "none", "gzip", "deflate", "snappy"
+    const char *format; // "json", "json-legacy", "protobuf", "otlp-protobuf", "otlp-json"
+    const char *encoding; // "none", "gzip", "deflate", "snappy", "zstd", "lz4"
     int64_t arrival_ns;
     struct slice tenant;
     struct slice body;

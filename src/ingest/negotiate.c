@@ -57,27 +57,62 @@ static bool media_type(struct slice header, struct slice *type_out, struct err *
     return true;
 }
 
-bool negotiate(const struct push_request *request, struct push_kind *out, struct err *err)
+static bool is_type(struct slice type, const char *name)
+{
+    return type.len == strlen(name) && strncasecmp((const char *)type.ptr, name, type.len) == 0;
+}
+
+static bool negotiate_loki(const struct push_request *request, struct push_kind *out, struct err *err)
 {
     struct slice type, encoding = request->content_encoding;
-    struct push_kind kind = {0};
     if (!media_type(request->content_type, &type, err))
         return false;
-    bool json = type.len == strlen("application/json") &&
-                strncasecmp((const char *)type.ptr, "application/json", type.len) == 0;
-    kind.format = !json             ? PUSH_LOKI_PROTOBUF
-                  : request->legacy ? PUSH_LOKI_JSON_LEGACY
-                                    : PUSH_LOKI_JSON;
+    out->format = !is_type(type, "application/json")   ? PUSH_LOKI_PROTOBUF
+                  : request->api == PUSH_API_LEGACY ? PUSH_LOKI_JSON_LEGACY
+                                                    : PUSH_LOKI_JSON;
     if (encoding.len == 0 || slice_eq(encoding, SLICE("snappy")))
-        kind.encoding = PUSH_PLAIN;
+        out->encoding = PUSH_PLAIN;
     else if (slice_eq(encoding, SLICE("gzip")))
-        kind.encoding = PUSH_GZIP;
+        out->encoding = PUSH_GZIP;
     else if (slice_eq(encoding, SLICE("deflate")))
-        kind.encoding = PUSH_DEFLATE;
+        out->encoding = PUSH_DEFLATE;
     else
         return err_set(err, ERR_INPUT, "Content-Encoding \"%.*s\" not supported", SLICE_FMT(encoding));
-    *out = kind;
     return true;
+}
+
+// loki-http.md 19
+static bool negotiate_otlp(const struct push_request *request, struct push_kind *out, struct err *err)
+{
+    struct slice type, encoding = request->content_encoding;
+    if (!media_type(request->content_type, &type, err))
+        type = request->content_type;
+    if (is_type(type, "application/x-protobuf"))
+        out->format = PUSH_OTLP_PROTOBUF;
+    else if (is_type(type, "application/json"))
+        out->format = PUSH_OTLP_JSON;
+    else
+        return err_set(err, ERR_INPUT,
+                       "content type: %.*s is not supported, supported content types: application/json, "
+                       "application/x-protobuf",
+                       SLICE_FMT(request->content_type));
+    if (encoding.len == 0)
+        out->encoding = PUSH_PLAIN;
+    else if (slice_eq(encoding, SLICE("gzip")))
+        out->encoding = PUSH_GZIP;
+    else if (slice_eq(encoding, SLICE("zstd")))
+        out->encoding = PUSH_ZSTD;
+    else if (slice_eq(encoding, SLICE("lz4")))
+        out->encoding = PUSH_LZ4;
+    else
+        return err_set(err, ERR_INPUT, "unsupported content encoding %.*s: only gzip, lz4 and zstd are supported",
+                       SLICE_FMT(encoding));
+    return true;
+}
+
+bool negotiate(const struct push_request *request, struct push_kind *out, struct err *err)
+{
+    return request->api == PUSH_API_OTLP ? negotiate_otlp(request, out, err) : negotiate_loki(request, out, err);
 }
 
 void payload_put(struct buf *b, const struct payload_head *head)
@@ -104,7 +139,7 @@ bool payload_get(struct slice payload, struct payload_head *head_out, struct sli
     head.newest_ns = rd_i64(&r);
     head.tenant = rd_prefixed(&r);
     if (r.bad || version != PAYLOAD_VERSION || head.kind.format < PUSH_LOKI_PROTOBUF ||
-        head.kind.format > PUSH_LOKI_JSON_LEGACY || head.kind.encoding > PUSH_DEFLATE ||
+        head.kind.format > PUSH_OTLP_JSON || head.kind.encoding > PUSH_LZ4 ||
         head.tenant.len > TENANT_BYTES_MAX)
         return err_set(err, ERR_CORRUPT, "the record holds no push of a version known here");
     *head_out = head;

@@ -8,12 +8,18 @@
 #include "ingest/ingest.h"
 
 // Numbers are on disk: docs/format.md "WAL payload".
-enum push_format { PUSH_LOKI_PROTOBUF = 1, PUSH_LOKI_JSON = 2, PUSH_LOKI_JSON_LEGACY = 3 };
-enum push_encoding { PUSH_PLAIN = 0, PUSH_GZIP = 1, PUSH_DEFLATE = 2 };
+enum push_format {
+    PUSH_LOKI_PROTOBUF = 1,
+    PUSH_LOKI_JSON = 2,
+    PUSH_LOKI_JSON_LEGACY = 3,
+    PUSH_OTLP_PROTOBUF = 4,
+    PUSH_OTLP_JSON = 5,
+};
+enum push_encoding { PUSH_PLAIN = 0, PUSH_GZIP = 1, PUSH_DEFLATE = 2, PUSH_ZSTD = 3, PUSH_LZ4 = 4 };
 
 struct push_kind {
     enum push_format format;
-    enum push_encoding encoding; // protobuf is a snappy block inside it
+    enum push_encoding encoding; // Loki's protobuf is a snappy block inside it
 };
 
 MUST_CHECK bool negotiate(const struct push_request *request, struct push_kind *out, struct err *err);

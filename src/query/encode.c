@@ -1,5 +1,5 @@
 /* encode.c -- see encode.h. */
-#include "server/encode.h"
+#include "query/encode.h"
 
 #include "base/clock.h"
 #include "base/jsonout.h"

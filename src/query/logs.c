@@ -40,6 +40,7 @@ struct top { // of one scan
     uint32_t count, limit;
     const struct view_run *run; // being visited
     struct slice stream; // its labels
+    bool stream_kept;    // they are in the arena: they outlive the view
     bool truncated;      // something was pushed out or not let in
 };
 
@@ -94,6 +95,10 @@ static void keep(struct top *t, struct hit *h, const struct scan_hit *found)
     struct arena *a = &t->scan->arena;
     struct hash128 text = hash_128(found->text), metadata = hash_128(l->metadata);
     h->stored = (struct hash128){text.hi ^ metadata.lo, text.lo + metadata.hi * UINT64_C(0x9e3779b97f4a7c15)};
+    if (!t->stream_kept)
+        t->stream = arena_copy(a, t->stream);
+    t->stream_kept = true;
+    h->stream = t->stream;
     h->text = arena_copy(a, l->text);
     h->visible = l->opened ? line_stream(l, a) : h->stream;
     h->metadata = line_metadata(l, a);
@@ -186,6 +191,7 @@ static bool search_run(void *ctx, struct scan *scan, uint32_t number)
     if (damaged)
         return true;
     t->run = run;
+    t->stream_kept = false;
     if (!scan_labels(scan, &s->sel.streams[run->stream], &t->stream))
         return false;
     scan_bounds(&e, s->from_ns, s->to_ns, &first, &end);

@@ -55,6 +55,8 @@ MUST_CHECK bool range_plan_new(const struct ast *ast, const struct ast *around, 
                                struct ast_regex **regexes, struct range_plan **list, struct err *err);
 MUST_CHECK bool range_agg_eval(struct evaluation *ev, const struct ast *ast, struct matrix *out,
                                struct err *err);
+// In the order of the query.
+void range_plans_explain(const struct range_plan *list, struct buf *b);
 // Whether the sum around it was applied to the samples already (logql.md 14.2, 15).
 bool range_agg_takes_sum(const struct ast *ast, const struct ast *around);
 // vector_agg.c

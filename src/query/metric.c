@@ -53,6 +53,11 @@ bool metric_plan_new(const struct ast *ast, struct arena *a, struct ast_regex **
     return plan_tree(ast, NULL, a, regexes, plan, err);
 }
 
+void metric_plan_explain(const struct metric_plan *plan, struct buf *b)
+{
+    range_plans_explain(plan->ranges, b);
+}
+
 // --- matrices ---------------------------------------------------------------------------------------
 
 bool matrix_no_memory(const struct evaluation *ev, struct err *err)

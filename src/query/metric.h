@@ -12,3 +12,5 @@ MUST_CHECK bool metric_plan_new(const struct ast *ast, struct arena *a, struct a
 MUST_CHECK bool metric_run(const struct ast *ast, const struct metric_plan *plan,
                            const struct query_range *range, const struct query_context *context,
                            struct query_result *result_out, struct err *err);
+// The selections of a plan, as explain.h.
+void metric_plan_explain(const struct metric_plan *plan, struct buf *b);

@@ -4,6 +4,8 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/metric.h"
+#include "query/crew.h"
+#include "query/explain.h"
 #include "query/logql/unit.h"
 #include "query/logs.h"
 #include "query/metric.h"
@@ -110,6 +112,19 @@ bool query_format(struct slice text, struct arena *a, struct buf *out, struct er
     return good;
 }
 
+void query_explain(const struct query *query, const struct query_stats *stats, const struct crew *crew,
+                   struct buf *out)
+{
+    buf_put_cstr(out, "query        ");
+    ast_print(out, query->ast);
+    buf_put_byte(out, '\n');
+    if (query->ast->kind == AST_LOGS)
+        explain_selection(out, &query->ast->logs, query->pipeline, &every_label, false, NULL);
+    else
+        metric_plan_explain(query->plan, out);
+    explain_stats(out, stats, crew_workers(crew));
+}
+
 // --- series -----------------------------------------------------------------------------------------
 
 static int by_bytes(const void *a, const void *b)
@@ -140,9 +155,11 @@ bool query_series(const struct query_context *context, const struct query_select
         for (uint32_t n = 0; n < sel.streams_count; n++) {
             if (!arena_grow(context->arena, (void **)&sets, sizeof *sets, count, &room))
                 return arena_ok(context->arena, "series", err);
-            sets[count++] = sel.streams[n].labels;
+            sets[count++] = arena_copy(context->arena, sel.streams[n].labels); // they outlive the view
         }
     }
+    if (!arena_ok(context->arena, "series", err))
+        return false;
     if (selectors_count > 1 && count > 0) {
         qsort(sets, count, sizeof *sets, by_bytes);
         size_t kept = 0;

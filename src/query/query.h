@@ -149,6 +149,10 @@ MUST_CHECK bool query_visit(const struct query *query, const struct query_range 
 // The canonical text of a query (loki-http.md 14): parses to the same again.
 MUST_CHECK bool query_format(struct slice text, struct arena *a, struct buf *out, struct err *err);
 
+// What was decided for the query and what running it took, as text for people.
+void query_explain(const struct query *query, const struct query_stats *stats, const struct crew *crew,
+                   struct buf *out);
+
 // --- series ------------------------------------------------------------------------------------------
 
 // Label sets (encoded, unique) of the streams that match any of the selectors and have entries in

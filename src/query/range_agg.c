@@ -13,6 +13,7 @@
 
 #include "base/limits.h"
 #include "query/crew.h"
+#include "query/explain.h"
 #include "query/logql/unit.h"
 #include "query/merge.h"
 #include "query/pipeline/label_filter.h"
@@ -39,6 +40,44 @@ bool range_agg_takes_sum(const struct ast *ast, const struct ast *around)
     return around != NULL && around->vector_agg.fn == TOK_SUM && ast->range_agg.grouping == NULL &&
            (fn == TOK_RATE || fn == TOK_COUNT_OVER_TIME || fn == TOK_BYTES_RATE || fn == TOK_BYTES_OVER_TIME ||
             fn == TOK_SUM_OVER_TIME);
+}
+
+static bool counts_bytes(const struct ast *ast)
+{
+    return ast->range_agg.fn == TOK_BYTES_OVER_TIME || ast->range_agg.fn == TOK_BYTES_RATE;
+}
+
+// Whether the value of a window is a sum over its entries, so that no samples have to be kept.
+static bool is_sum(const struct ast *ast)
+{
+    enum token_kind fn = ast->range_agg.fn;
+    return counts_bytes(ast) || fn == TOK_COUNT_OVER_TIME || fn == TOK_ABSENT_OVER_TIME ||
+           (fn == TOK_RATE && ast->range_agg.range.unwrap == NULL);
+}
+
+// Whether all entries of a stream are worth the same whatever their metadata and lines, if the stream has the
+// labels that are grouped by.
+static bool may_be_uniform(const struct range_plan *plan, const struct ast_grouping **by_out)
+{
+    const struct ast *ast = plan->ast;
+    *by_out = ast->range_agg.grouping;
+    if (!is_sum(ast) || ast->range_agg.range.unwrap != NULL || !pipeline_is_empty(plan->pipeline) ||
+        (*by_out == NULL && plan->around == NULL))
+        return false;
+    if (*by_out == NULL)
+        *by_out = plan->around->vector_agg.grouping;
+    return *by_out == NULL || !(*by_out)->without;
+}
+
+void range_plans_explain(const struct range_plan *list, struct buf *b)
+{
+    if (list == NULL)
+        return;
+    range_plans_explain(list->next, b);
+    const struct ast_grouping *by;
+    explain_selection(b, &list->ast->range_agg.range.logs, list->pipeline, &list->wanted, counts_bytes(list->ast),
+                      may_be_uniform(list, &by) ? "answer runs that lie within their steps, for streams with the labels grouped by"
+                                                : NULL);
 }
 
 struct wanting {
@@ -170,27 +209,27 @@ struct gatherer {
 
 // --- one entry --------------------------------------------------------------------------------------
 
-// The labels of a sample: logql.md 15.
+// The labels of a sample: logql.md 15. A preserved error escapes the function's own grouping, not that of the
+// sum around it.
 static struct slice sample_labels(struct gatherer *p, const struct line *l)
 {
     const struct range_agg *r = p->r;
-    const struct ast_grouping *g = r->plan->ast->range_agg.grouping;
-    struct slice names[64];
-    size_t count = 0;
-    bool without = true, grouped = g != NULL || r->plan->around != NULL || r->fn == TOK_ABSENT_OVER_TIME;
-    if (g == NULL && r->plan->around != NULL)
-        g = r->plan->around->vector_agg.grouping;
-    if (grouped && !l->preserve_error)
-        without = g != NULL && g->without;
-    for (uint32_t i = 0; g != NULL && i < g->names_count && count < COUNT_OF(names) - 1; i++)
-        names[count++] = g->names[i];
+    struct arena *a = &p->scan->scratch;
+    const struct ast *around = r->plan->around;
+    const struct ast_grouping *g = around != NULL ? around->vector_agg.grouping : r->plan->ast->range_agg.grouping;
+    bool grouped = g != NULL || around != NULL || r->fn == TOK_ABSENT_OVER_TIME;
+    if (grouped && around == NULL && l->preserve_error)
+        return line_labels(l, a);
+    bool without = !grouped || (g != NULL && g->without);
+    size_t count = g != NULL ? g->names_count : 0;
+    struct slice *names = arena_array(a, count + 1, sizeof *names);
+    if (names == NULL)
+        return (struct slice){0};
+    if (count > 0)
+        memcpy(names, g->names, count * sizeof *names);
     if (without && r->range->unwrap != NULL)
         names[count++] = r->range->unwrap->name;
-    if (l->preserve_error && grouped && !without)
-        without = false;
-    if (without && count == 0)
-        return line_labels(l, &p->scan->scratch);
-    return line_grouped(l, names, count, without, &p->scan->scratch);
+    return without && count == 0 ? line_labels(l, a) : line_grouped(l, names, count, without, a);
 }
 
 static bool add_series(struct gatherer *p, size_t number)
@@ -380,18 +419,11 @@ static bool add_piece(void *ctx, const struct run_entries *e, uint32_t first, ui
 // whole run not even its times.
 static bool is_uniform(const struct gatherer *p)
 {
-    const struct range_agg *r = p->r;
-    const struct ast_grouping *g = r->plan->ast->range_agg.grouping;
-    if (!r->sums || r->range->unwrap != NULL || !pipeline_is_empty(r->plan->pipeline))
+    const struct ast_grouping *by;
+    if (!may_be_uniform(p->r->plan, &by))
         return false;
-    if (g == NULL && r->plan->around == NULL)
-        return false;
-    if (g == NULL)
-        g = r->plan->around->vector_agg.grouping;
-    if (g != NULL && g->without)
-        return false;
-    for (uint32_t i = 0; g != NULL && i < g->names_count; i++)
-        if (labels_find(p->stream, g->names[i]).len == 0)
+    for (uint32_t i = 0; by != NULL && i < by->names_count; i++)
+        if (labels_find(p->stream, by->names[i]).len == 0)
             return false;
     return true;
 }
@@ -734,17 +766,15 @@ bool range_agg_eval(struct evaluation *ev, const struct ast *ast, struct matrix 
     const struct range_plan *plan = ev->plans;
     while (plan->ast != ast)
         plan = plan->next;
-    enum token_kind fn = ast->range_agg.fn;
     struct scan_team team;
     struct joined all;
     struct range_agg r = {
         .ev = ev,
         .plan = plan,
-        .fn = fn,
+        .fn = ast->range_agg.fn,
         .range = &ast->range_agg.range,
-        .bytes = fn == TOK_BYTES_OVER_TIME || fn == TOK_BYTES_RATE,
-        .sums = fn == TOK_BYTES_OVER_TIME || fn == TOK_BYTES_RATE || fn == TOK_COUNT_OVER_TIME ||
-                fn == TOK_ABSENT_OVER_TIME || (fn == TOK_RATE && ast->range_agg.range.unwrap == NULL),
+        .bytes = counts_bytes(ast),
+        .sums = is_sum(ast),
     };
     unsigned gatherers = crew_workers(ev->context->crew);
     bool good = scan_team_begin(&team, ev->context, err) && gather(&r, &team, err);

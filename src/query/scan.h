@@ -53,7 +53,7 @@ void scan_team_end(struct scan_team *team, struct query_stats *stats, const char
 bool scan_fail(struct scan *s, const struct err *err);
 bool scan_fail_memory(struct scan *s);
 
-// A selected stream's labels, encoded; they live as long as the query. False: the task failed.
+// A selected stream's labels, encoded; valid until scan_team_end(). False: the task failed.
 MUST_CHECK bool scan_labels(struct scan *s, struct view_stream *stream, struct slice *labels_out);
 // Loads a run. *damaged_out: its bytes are corrupt, a warning says so, and the query goes on without it.
 // False: the task failed (ERR_TIMEOUT and ERR_CANCELLED among others). `loader`: NULL for the scan's own.

@@ -4,9 +4,9 @@
 #include "base/clock.h"
 #include "base/metric.h"
 
-static void push(const struct app *app, const struct request *rq, bool legacy, struct response *rs)
+static void push(const struct app *app, const struct request *rq, enum push_api api, struct response *rs)
 {
-    struct push_request request = {.legacy = legacy,
+    struct push_request request = {.api = api,
                                    .tenant = rq->tenant,
                                    .content_type = rq->content_type,
                                    .content_encoding = rq->content_encoding,
@@ -15,7 +15,10 @@ static void push(const struct app *app, const struct request *rq, bool legacy, s
     ingest_push(app->store, &app->ingest, &request, rq->arena, &answer);
     rs->status = answer.status;
     rs->retry_after_s = answer.retry_after_s;
-    if (answer.status != 204) {
+    if (answer.status != 204 && api == PUSH_API_OTLP) {
+        rs->content_type = "application/octet-stream";
+        push_status_body(&rs->body, answer.text);
+    } else if (answer.status != 204) {
         rs->content_type = CONTENT_TEXT;
         rs->nosniff = true;
         buf_put_slice(&rs->body, answer.text);
@@ -25,12 +28,17 @@ static void push(const struct app *app, const struct request *rq, bool legacy, s
 
 void api_push(const struct app *app, const struct request *rq, struct response *rs)
 {
-    push(app, rq, false, rs);
+    push(app, rq, PUSH_API_LOKI, rs);
 }
 
 void api_push_legacy(const struct app *app, const struct request *rq, struct response *rs)
 {
-    push(app, rq, true, rs);
+    push(app, rq, PUSH_API_LEGACY, rs);
+}
+
+void api_push_otlp(const struct app *app, const struct request *rq, struct response *rs)
+{
+    push(app, rq, PUSH_API_OTLP, rs);
 }
 
 void api_flush(const struct app *app, const struct request *rq, struct response *rs)

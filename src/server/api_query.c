@@ -5,7 +5,7 @@
 #include "base/labels.h"
 #include "base/limits.h"
 #include "base/metric.h"
-#include "server/encode.h"
+#include "query/encode.h"
 #include "server/params.h"
 
 static bool has_flag(struct slice flags, struct slice wanted)
@@ -20,7 +20,7 @@ static bool has_flag(struct slice flags, struct slice wanted)
 }
 
 static bool run(const struct app *app, const struct request *rq, const struct query *query,
-                const struct query_range *range, struct response *rs, struct err *err)
+                const struct query_range *range, bool explain, struct response *rs, struct err *err)
 {
     struct query_context context = {
         .store = app->store,
@@ -34,11 +34,22 @@ static bool run(const struct app *app, const struct request *rq, const struct qu
     struct query_result result;
     if (!query_run(query, range, &context, &result, err))
         return false;
+    if (explain) {
+        rs->content_type = CONTENT_TEXT;
+        query_explain(query, &result.stats, app->crew, &rs->body);
+        return true;
+    }
     struct encode_options options = {rq->encoding_flags, context.categorize,
                                      rq->start_mono_ns - rq->arrival_mono_ns};
     rs->content_type = CONTENT_JSON;
     encode_result(&rs->body, &result, &options);
     return true;
+}
+
+// Our own: `explain=1` runs the query and answers how, as text.
+static bool wants_explain(const struct params *p)
+{
+    return slice_eq(params_get(p, "explain"), SLICE("1"));
 }
 
 static bool check_entries_limit(uint32_t limit, struct err *err)
@@ -74,7 +85,7 @@ static bool answer_range(const struct app *app, const struct request *rq, struct
     }
     range.from_ns = times.from_ns;
     range.to_ns = times.to_ns;
-    return run(app, rq, query, &range, rs, err);
+    return run(app, rq, query, &range, wants_explain(&p), rs, err);
 }
 
 static bool answer_instant(const struct app *app, const struct request *rq, struct response *rs,
@@ -94,7 +105,7 @@ static bool answer_instant(const struct app *app, const struct request *rq, stru
                        "log queries are not supported as an instant query type, please change your query "
                        "to a range query type");
     range.to_ns = range.from_ns;
-    return run(app, rq, query, &range, rs, err);
+    return run(app, rq, query, &range, wants_explain(&p), rs, err);
 }
 
 static void answer(bool (*run_query)(const struct app *app, const struct request *rq,

@@ -9,6 +9,8 @@
 static const struct route routes[] = {
     {"/loki/api/v1/push", METHOD_POST, ROUTE_PUSH, true, true, api_push},
     {"/api/prom/push", METHOD_POST, ROUTE_PUSH, true, true, api_push_legacy},
+    {"/otlp/v1/logs", METHOD_POST, ROUTE_PUSH, true, true, api_push_otlp},
+    {"/v1/logs", METHOD_POST, ROUTE_PUSH, true, true, api_push_otlp},
     {"/loki/api/v1/query_range", READ, ROUTE_QUERY, true, false, api_query_range},
     {"/loki/api/v1/query", READ, ROUTE_QUERY, true, false, api_query},
     {"/loki/api/v1/labels", READ, ROUTE_QUERY, true, false, api_labels},

@@ -29,6 +29,7 @@ void route_run(const struct route *route, const struct app *app, struct request 
 
 void api_push(const struct app *app, const struct request *rq, struct response *rs);
 void api_push_legacy(const struct app *app, const struct request *rq, struct response *rs);
+void api_push_otlp(const struct app *app, const struct request *rq, struct response *rs);
 void api_flush(const struct app *app, const struct request *rq, struct response *rs);
 void api_query_range(const struct app *app, const struct request *rq, struct response *rs);
 void api_query(const struct app *app, const struct request *rq, struct response *rs);

@@ -170,8 +170,8 @@ MUST_CHECK bool view_select(struct view *view, const struct label_matcher *match
                             int64_t from_ns, int64_t to_ns, struct arena *a,
                             struct view_selection *out, struct err *err);
 
-// Encoded labels of a selected stream, copied to `a` if they have to be fetched. May be called after
-// view_settle().
+// Encoded labels of a selected stream, valid until view_end(); copied to `a` if they have to be fetched. May
+// be called after view_settle().
 MUST_CHECK bool view_labels(struct view *view, struct view_stream *stream, struct arena *a,
                             struct slice *labels_out, struct err *err);
 // All streams' labels at once.

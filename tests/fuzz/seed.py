@@ -2,6 +2,8 @@
 """Writes the first inputs of each corpus; later ones are what fuzzers found. usage: seed.py DIR_WITH_STORE"""
 import gzip
 import os
+import struct
+import subprocess
 import sys
 import zlib
 
@@ -45,9 +47,31 @@ put("push_json", "one", '{"streams":[{"stream":{"app":"cart"},"values":[["179349
 put("push_json", "order", '{"streams":[{"values":[[1,"x"],null],"stream":{"a":1,"b":true}}],"other":[1,{"a":[]}]}')
 put("push_json", "legacy", '{"streams":[{"labels":"{a=\\"b\\"}","entries":[{"ts":"2026-11-01T00:00:05+01:00","line":"x"}]}]}')
 put("push_json", "empty", "{}")
+
+
+def value(text):
+    return field(1, text)
+
+
+def attribute(key, any_value):
+    return field(1, key) + field(2, any_value)
+
+
+resource = field(1, field(1, attribute(b"service.name", value(b"cart"))) + field(1, attribute(b"n", b"\x18\x05")))
+nested = field(6, field(1, attribute(b"a", field(5, field(1, b"\x10\x01") + field(1, b"\x21" + struct.pack("<d", 1.5))))))
+record = (b"\x09" + struct.pack("<Q", 1793491205 * 10**9) + b"\x10\x11" + field(5, value(b"declined")) +
+          field(6, attribute(b"http", nested)) + field(9, bytes(range(16))) + field(10, bytes(range(8))))
+put("otlp", "protobuf", field(1, resource + field(2, field(1, field(1, b"lib") + field(2, b"1")) + field(2, record))))
+put("otlp", "json", '{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"1793491205000000001","severityNumber":'
+    '"SEVERITY_NUMBER_WARN2","body":{"kvlistValue":{"values":[{"key":"k","value":{"arrayValue":{"values":[{"doubleValue":1e21},'
+    '{"bytesValue":"AAEC"},{"boolValue":true}]}}}]}},"traceId":"5b8efff798038103d269b633813fc60c","attributes":[{"key":"a.b",'
+    '"value":{"intValue":"7"}}]}],"scope":{"name":"s"}}],"resource":{"attributes":[{"key":"host.name","value":{"stringValue":"h"}}]}}]}')
 put("inflate", "gzip", b"\x00" + gzip.compress(b"hello " * 50, mtime=0) + gzip.compress(b"again", mtime=0))
 deflater = zlib.compressobj(wbits=-15)
 put("inflate", "deflate", b"\x01" + deflater.compress(b"hello " * 50) + deflater.flush())
+zstd = subprocess.run(["zstd", "-q", "-c"], input=b"hello " * 50, stdout=subprocess.PIPE, check=True).stdout
+put("inflate", "zstd", b"\x03" + zstd + zstd)
+put("inflate", "lz4", b"\x04" + bytes.fromhex("04224d184040c0") + struct.pack("<I", 0x80000005) + b"hello" + b"\0\0\0\0")
 put("inflate", "snappy", b"\x02" + snappy_literal(b"hello" * 40))
 put("inflate", "lie", b"\x02" + varint(1 << 30) + b"\x00a")
 for i, text in enumerate(['{a="b", c=\'d\',}', 'm{x=`y`}', '{a="\\u00e9\\x41\\101"}', "", "{", '{a="b" c="d"}', '{"a"="b"}']):

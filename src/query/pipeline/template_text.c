@@ -1,6 +1,7 @@
 /* template_text.c -- template functions over text and regexes; logql.md 12.2. */
 #include "query/pipeline/template_fn.h"
 
+#include "base/base64.h"
 #include "base/utf8.h"
 #include "query/expand.h"
 #include "query/regex.h"
@@ -216,24 +217,13 @@ FN(repeat)
     return give_buf(c, &b, out);
 }
 
-static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
 FN(b64enc)
 {
     UNUSED;
     STRINGS(0, 1)
-    struct slice s = S(0);
     struct buf b;
     buf_init(&b, OUTPUT_BYTES_MAX);
-    for (size_t i = 0; i < s.len; i += 3) {
-        size_t left = s.len - i;
-        uint32_t v = (uint32_t)s.ptr[i] << 16 | (left > 1 ? (uint32_t)s.ptr[i + 1] << 8 : 0) |
-                     (left > 2 ? s.ptr[i + 2] : 0U);
-        buf_put_byte(&b, (uint8_t)base64[v >> 18]);
-        buf_put_byte(&b, (uint8_t)base64[v >> 12 & 63]);
-        buf_put_byte(&b, left > 1 ? (uint8_t)base64[v >> 6 & 63] : '=');
-        buf_put_byte(&b, left > 2 ? (uint8_t)base64[v & 63] : '=');
-    }
+    base64_encode(&b, S(0));
     return give_buf(c, &b, out);
 }
 
@@ -241,38 +231,13 @@ FN(b64dec)
 {
     UNUSED;
     STRINGS(0, 1)
-    struct slice s = S(0);
     struct buf b;
-    uint32_t v = 0;
-    unsigned n = 0;
-    size_t i = 0;
+    size_t bad_at;
     buf_init(&b, OUTPUT_BYTES_MAX);
-    for (; i < s.len; i++) {
-        if (s.ptr[i] == '\n' || s.ptr[i] == '\r')
-            continue;
-        const char *at = s.ptr[i] != 0 ? strchr(base64, s.ptr[i]) : NULL;
-        if (at == NULL)
-            break;
-        v = v << 6 | (uint32_t)(at - base64);
-        if (++n == 4) {
-            uint8_t bytes[3] = {(uint8_t)(v >> 16), (uint8_t)(v >> 8), (uint8_t)v};
-            buf_put(&b, bytes, 3);
-            n = 0;
-            v = 0;
-        }
-    }
-    size_t padding = 0, at = i;
-    while (at < s.len && s.ptr[at] == '=') {
-        padding++;
-        at++;
-    }
-    if (at == s.len && ((n == 0 && padding == 0) || (n == 2 && padding == 2) || (n == 3 && padding == 1))) {
-        uint8_t bytes[2] = {(uint8_t)(n == 2 ? v >> 4 : v >> 10), (uint8_t)(v >> 2)};
-        buf_put(&b, bytes, n == 0 ? 0 : n - 1);
+    if (base64_decode(&b, S(0), &bad_at))
         return give_buf(c, &b, out);
-    }
     buf_done(&b);
-    return give_string(out, slice_cstr(arena_printf(c->a, "illegal base64 data at input byte %zu", i)));
+    return give_string(out, slice_cstr(arena_printf(c->a, "illegal base64 data at input byte %zu", bad_at)));
 }
 
 FN(urlencode)

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/jsonout.h"
+#include "base/labels.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -154,7 +155,10 @@ void encode_result(struct buf *b, const struct query_result *r, const struct enc
         buf_put_byte(b, ']');
     }
     buf_put_cstr(b, ",\"stats\":");
-    encode_stats(b, &r->stats, options->queue_ns);
+    if (options->no_stats)
+        buf_put_cstr(b, "{}");
+    else
+        encode_stats(b, &r->stats, options->queue_ns);
     buf_put_byte(b, '}');
     if (r->warnings_count > 0) {
         buf_put_cstr(b, ",\"warnings\":[");
@@ -165,5 +169,31 @@ void encode_result(struct buf *b, const struct query_result *r, const struct enc
         }
         buf_put_byte(b, ']');
     }
+    buf_put_cstr(b, "}\n");
+}
+
+void encode_legacy(struct buf *b, const struct query_result *r)
+{
+    buf_put_cstr(b, "{\"streams\":[");
+    for (uint32_t i = 0; i < r->streams_count; i++) {
+        const struct result_stream *s = &r->streams[i];
+        struct buf labels;
+        buf_init(&labels, 0);
+        labels_print(&labels, s->labels);
+        buf_put_cstr(b, i > 0 ? ",{\"labels\":" : "{\"labels\":");
+        jsonout_string(b, buf_slice(&labels));
+        buf_done(&labels);
+        buf_put_cstr(b, ",\"entries\":[");
+        for (uint32_t n = 0; n < s->entries_count; n++) {
+            char at[CLOCK_RFC3339_BYTES];
+            clock_rfc3339(s->entries[n].time_ns, at);
+            buf_printf(b, "%s{\"ts\":\"%s\",\"line\":", n > 0 ? "," : "", at);
+            jsonout_string(b, s->entries[n].line);
+            buf_put_byte(b, '}');
+        }
+        buf_put_cstr(b, "]}");
+    }
+    buf_put_cstr(b, "],\"stats\":");
+    encode_stats(b, &r->stats, 0);
     buf_put_cstr(b, "}\n");
 }

@@ -8,8 +8,11 @@ struct encode_options {
     struct slice encoding_flags; // the request's header, as it came
     bool categorize;
     int64_t queue_ns; // time spent waiting for a worker
+    bool no_stats;    // an empty object instead
 };
 
 // The whole answer of query and query_range.
 void encode_result(struct buf *b, const struct query_result *result,
                    const struct encode_options *options);
+// The answer of the legacy query endpoint: loki-http.md 8.
+void encode_legacy(struct buf *b, const struct query_result *result);

@@ -15,10 +15,10 @@ static bool read_range(const struct params *p, struct params_range *out, struct 
                    "this data is no longer available, it is past now - max_query_lookback (0s)");
 }
 
-static void encode_list(struct buf *b, const struct slice *items, size_t count,
+static void encode_list(struct buf *b, const char *start, const struct slice *items, size_t count,
                         void (*encode)(struct buf *b, struct slice item))
 {
-    buf_put_cstr(b, ",\"data\":[");
+    buf_put_cstr(b, start);
     for (size_t i = 0; i < count; i++) {
         if (i > 0)
             buf_put_byte(b, ',');
@@ -29,7 +29,7 @@ static void encode_list(struct buf *b, const struct slice *items, size_t count,
 
 // Names when `name` is empty.
 static bool list_labels(const struct app *app, const struct request *rq, struct slice name,
-                        const struct query_selector *selector, const struct params_range *range,
+                        const struct query_selector *selector, const struct params_range *range, bool legacy,
                         struct response *rs, struct err *err)
 {
     AUTO(view_endp) struct view *view = NULL;
@@ -45,14 +45,14 @@ static bool list_labels(const struct app *app, const struct request *rq, struct 
     if (!good)
         return false;
     rs->content_type = CONTENT_JSON;
-    buf_put_cstr(&rs->body, "{\"status\":\"success\"");
+    buf_put_cstr(&rs->body, legacy ? "{" : "{\"status\":\"success\"");
     if (count > 0) // absent where there is nothing
-        encode_list(&rs->body, items, count, jsonout_string);
+        encode_list(&rs->body, legacy ? "\"values\":[" : ",\"data\":[", items, count, jsonout_string);
     buf_put_cstr(&rs->body, "}\n");
     return true;
 }
 
-static bool answer_labels(const struct app *app, const struct request *rq, struct slice name,
+static bool answer_labels(const struct app *app, const struct request *rq, struct slice name, bool legacy,
                           struct response *rs, struct err *err)
 {
     struct params p;
@@ -63,20 +63,28 @@ static bool answer_labels(const struct app *app, const struct request *rq, struc
     struct slice text = params_get(&p, "query");
     if (text.len > 0 && !query_selector_parse(text, false, rq->arena, &selector, err))
         return false;
-    return list_labels(app, rq, name, &selector, &range, rs, err);
+    return list_labels(app, rq, name, &selector, &range, legacy, rs, err);
 }
 
 void api_labels(const struct app *app, const struct request *rq, struct response *rs)
 {
     struct err err;
-    if (!answer_labels(app, rq, (struct slice){0}, rs, &err))
+    if (!answer_labels(app, rq, (struct slice){0}, false, rs, &err))
         response_error(rs, &err, false);
 }
 
 void api_label_values(const struct app *app, const struct request *rq, struct response *rs)
 {
     struct err err;
-    if (!answer_labels(app, rq, rq->name, rs, &err))
+    if (!answer_labels(app, rq, rq->name, false, rs, &err))
+        response_error(rs, &err, false);
+}
+
+// Names without a name in the path, else its values (loki-http.md 8).
+void api_labels_legacy(const struct app *app, const struct request *rq, struct response *rs)
+{
+    struct err err;
+    if (!answer_labels(app, rq, rq->name, true, rs, &err))
         response_error(rs, &err, false);
 }
 
@@ -137,7 +145,7 @@ static bool answer_series(const struct app *app, const struct request *rq, struc
         return false;
     rs->content_type = CONTENT_JSON;
     buf_put_cstr(&rs->body, "{\"status\":\"success\"");
-    encode_list(&rs->body, sets, count, jsonout_labels);
+    encode_list(&rs->body, ",\"data\":[", sets, count, jsonout_labels);
     buf_put_cstr(&rs->body, "}\n");
     return true;
 }

@@ -39,8 +39,9 @@ static bool run(const struct app *app, const struct request *rq, const struct qu
         query_explain(query, &result.stats, app->crew, &rs->body);
         return true;
     }
-    struct encode_options options = {rq->encoding_flags, context.categorize,
-                                     rq->start_mono_ns - rq->arrival_mono_ns};
+    struct encode_options options = {.encoding_flags = rq->encoding_flags,
+                                     .categorize = context.categorize,
+                                     .queue_ns = rq->start_mono_ns - rq->arrival_mono_ns};
     rs->content_type = CONTENT_JSON;
     encode_result(&rs->body, &result, &options);
     return true;
@@ -50,14 +51,6 @@ static bool run(const struct app *app, const struct request *rq, const struct qu
 static bool wants_explain(const struct params *p)
 {
     return slice_eq(params_get(p, "explain"), SLICE("1"));
-}
-
-static bool check_entries_limit(uint32_t limit, struct err *err)
-{
-    return limit <= QUERY_ENTRIES_MAX ||
-           err_set(err, ERR_LIMIT,
-                   "max entries limit per query exceeded, limit > max_entries_limit_per_query (%u > %u)",
-                   limit, (unsigned)QUERY_ENTRIES_MAX);
 }
 
 static bool answer_range(const struct app *app, const struct request *rq, struct response *rs,
@@ -78,7 +71,7 @@ static bool answer_range(const struct app *app, const struct request *rq, struct
     if (!query_parse(params_get(&p, "query"), rq->arena, &query, err) || !params_length_ok(&times, err))
         return false;
     if (query_kind(query) == QUERY_LOGS) {
-        if (!check_entries_limit(range.limit, err))
+        if (!params_entries_ok(range.limit, err))
             return false;
     } else {
         params_align(&times, range.step_ns);
@@ -108,6 +101,45 @@ static bool answer_instant(const struct app *app, const struct request *rq, stru
     return run(app, rq, query, &range, wants_explain(&p), rs, err);
 }
 
+// Legacy: a log query, its entries with label strings and times as text (loki-http.md 8).
+static bool answer_legacy(const struct app *app, const struct request *rq, struct response *rs,
+                          struct err *err)
+{
+    struct params p;
+    struct params_range times;
+    struct query_range range = {0};
+    if (!params_read(rq, &p, err) || !params_limit(&p, &range.limit, err) ||
+        !params_range(&p, clock_wall_ns(), &times, err) || !params_forward(&p, &range.forward, err))
+        return false;
+    struct slice text = params_get(&p, "query"), regexp = params_get(&p, "regexp");
+    if (regexp.len > 0) {
+        struct buf filtered;
+        buf_init(&filtered, 0);
+        buf_put_slice(&filtered, text);
+        buf_put_cstr(&filtered, " |~ ");
+        labels_quote(&filtered, regexp);
+        text = arena_copy(rq->arena, buf_slice(&filtered));
+        buf_done(&filtered);
+    }
+    AUTO(query_freep) struct query *query = NULL;
+    if (!query_parse(text, rq->arena, &query, err) || !params_length_ok(&times, err) ||
+        !params_entries_ok(range.limit, err))
+        return false;
+    if (query_kind(query) != QUERY_LOGS)
+        return err_set(err, ERR_INPUT, "legacy endpoints only support streams result type");
+    range.from_ns = times.from_ns;
+    range.to_ns = times.to_ns;
+    struct query_context context = {.store = app->store, .crew = app->crew, .tenant = rq->tenant, .arena = rq->arena,
+                                    .deadline_mono_ns = rq->arrival_mono_ns + QUERY_TIMEOUT_NS,
+                                    .cancelled = rq->cancelled};
+    struct query_result result;
+    if (!query_run(query, &range, &context, &result, err))
+        return false;
+    rs->content_type = CONTENT_JSON;
+    encode_legacy(&rs->body, &result);
+    return true;
+}
+
 static void answer(bool (*run_query)(const struct app *app, const struct request *rq,
                                      struct response *rs, struct err *err),
                    const struct app *app, const struct request *rq, struct response *rs)
@@ -128,4 +160,9 @@ void api_query_range(const struct app *app, const struct request *rq, struct res
 void api_query(const struct app *app, const struct request *rq, struct response *rs)
 {
     answer(answer_instant, app, rq, rs);
+}
+
+void api_query_legacy(const struct app *app, const struct request *rq, struct response *rs)
+{
+    answer(answer_legacy, app, rq, rs);
 }

@@ -1,9 +1,14 @@
 /* api_status.c -- what the server says about itself: loki-http.md 14. */
 #include "server/route.h"
 
+#include "base/clock.h"
+#include "base/diag.h"
 #include "base/jsonout.h"
+#include "base/limits.h"
 #include "base/metric.h"
 #include "server/params.h"
+
+#include <inttypes.h>
 
 void api_ready(const struct app *app, const struct request *rq, struct response *rs)
 {
@@ -48,6 +53,107 @@ void api_buildinfo(const struct app *app, const struct request *rq, struct respo
     rs->content_type = CONTENT_JSON_PLAIN;
     buf_put_cstr(&rs->body, "{\"version\":\"" MSTORE_VERSION "\",\"revision\":\"\",\"branch\":\"\","
                             "\"buildUser\":\"\",\"buildDate\":\"\",\"goVersion\":\"\"}\n");
+}
+
+void api_services(const struct app *app, const struct request *rq, struct response *rs)
+{
+    (void)rq;
+    struct err err;
+    const char *state = atomic_load(&app->stopping) ? "Stopping" : "Running";
+    rs->content_type = CONTENT_TEXT;
+    buf_printf(&rs->body, "server => %s\ningester => %s\nquerier => %s\n", state,
+               store_writable(app->store, &err) ? state : "Failed", state);
+}
+
+void api_log_level(const struct app *app, const struct request *rq, struct response *rs)
+{
+    (void)app;
+    struct params p;
+    struct err err;
+    enum diag_level level;
+    rs->content_type = CONTENT_JSON_PLAIN;
+    if (rq->method == METHOD_GET) {
+        buf_printf(&rs->body, "{\"message\":\"Current log level is %s\"}\n", diag_level_name(diag_level()));
+        return;
+    }
+    if (!params_read(rq, &p, &err)) {
+        response_error(rs, &err, false);
+        return;
+    }
+    const char *name = arena_printf(rq->arena, "%.*s", SLICE_FMT(params_get(&p, "log_level")));
+    if (diag_level_parse(name, &level)) {
+        diag_set_level(level);
+        buf_printf(&rs->body, "{\"status\":\"success\",\"message\":\"Log level set to %s\"}\n", name);
+        return;
+    }
+    rs->status = 400;
+    buf_put_cstr(&rs->body, "{\"status\":\"failed\",\"message\":");
+    jsonout_string(&rs->body, slice_cstr(arena_printf(rq->arena, "unrecognized log level \"%s\"", name)));
+    buf_put_cstr(&rs->body, "}\n");
+}
+
+// A Prometheus duration of whole units, the largest that fit.
+static void put_duration(struct buf *b, int64_t ns)
+{
+    int64_t s = ns / NS_PER_S;
+    if (s % 3600 == 0 && s > 0)
+        buf_printf(b, s % 86400 == 0 ? "%" PRId64 "d" : "%" PRId64 "h", s % 86400 == 0 ? s / 86400 : s / 3600);
+    else
+        buf_printf(b, "%" PRId64 "s", s);
+}
+
+void api_drilldown_limits(const struct app *app, const struct request *rq, struct response *rs)
+{
+    (void)rq;
+    struct buf *b = &rs->body;
+    rs->content_type = CONTENT_JSON_PLAIN;
+    buf_put_cstr(b, "{\"limits\":{\"discover_log_levels\":true,\"discover_service_name\":[\"service\",\"app\",\"application\","
+                    "\"app_name\",\"name\",\"app_kubernetes_io_name\",\"container\",\"container_name\",\"k8s_container_name\","
+                    "\"component\",\"workload\",\"job\",\"k8s_job_name\"],\"log_level_fields\":[\"level\",\"LEVEL\",\"Level\","
+                    "\"log.level\",\"severity\",\"SEVERITY\",\"Severity\",\"SeverityText\",\"lvl\",\"LVL\",\"Lvl\","
+                    "\"severity_text\",\"Severity_Text\",\"SEVERITY_TEXT\"]");
+    buf_printf(b, ",\"max_entries_limit_per_query\":%d,\"max_line_size_truncate\":false,\"max_query_bytes_read\":\"0B\","
+                  "\"max_query_length\":\"30d1h\",\"max_query_lookback\":\"0s\",\"max_query_range\":\"0s\","
+                  "\"max_query_series\":%d,\"metric_aggregation_enabled\":false,\"pattern_persistence_enabled\":false,"
+                  "\"query_timeout\":\"%dm\",\"retention_period\":\"",
+               QUERY_ENTRIES_MAX, QUERY_SERIES_MAX, (int)(QUERY_TIMEOUT_NS / NS_PER_S / 60));
+    put_duration(b, app->config->retention_ns);
+    buf_put_cstr(b, "\",\"volume_enabled\":true,\"volume_max_series\":1000},\"pattern_ingester_enabled\":false,"
+                    "\"version\":\"" MSTORE_VERSION "\"}\n");
+}
+
+void api_tenant_limits(const struct app *app, const struct request *rq, struct response *rs)
+{
+    (void)rq;
+    struct buf *b = &rs->body;
+    rs->content_type = CONTENT_TEXT;
+    buf_printf(b, "max_label_names_per_series: %u\nmax_label_name_length: %" PRIu64 "\nmax_label_value_length: %" PRIu64 "\n",
+               INGEST_LABELS_MAX, INGEST_LABEL_NAME_BYTES_MAX, INGEST_LABEL_VALUE_BYTES_MAX);
+    buf_printf(b, "max_line_size: %" PRIu64 "\nmax_structured_metadata_size: %" PRIu64
+                  "\nmax_structured_metadata_entries_count: %u\n",
+               INGEST_LINE_BYTES_MAX, INGEST_METADATA_BYTES_MAX, INGEST_METADATA_PAIRS_MAX);
+    buf_printf(b, "max_entries_limit_per_query: %d\nmax_query_series: %d\nmax_query_length: %" PRId64 "h\nquery_timeout: %" PRId64 "s\n",
+               QUERY_ENTRIES_MAX, QUERY_SERIES_MAX, QUERY_LENGTH_NS_MAX / NS_PER_S / 3600, QUERY_TIMEOUT_NS / NS_PER_S);
+    buf_put_cstr(b, "retention_period: ");
+    put_duration(b, app->config->retention_ns);
+    buf_put_cstr(b, "\n");
+}
+
+// There is no ruler: no rules, no alerts (loki-http.md 16.1).
+void api_no_rules(const struct app *app, const struct request *rq, struct response *rs)
+{
+    (void)app;
+    (void)rq;
+    rs->content_type = CONTENT_JSON_PLAIN;
+    buf_put_cstr(&rs->body, "{\"status\":\"success\",\"data\":{\"groups\":[]},\"errorType\":\"\",\"error\":\"\"}\n");
+}
+
+void api_no_alerts(const struct app *app, const struct request *rq, struct response *rs)
+{
+    (void)app;
+    (void)rq;
+    rs->content_type = CONTENT_JSON_PLAIN;
+    buf_put_cstr(&rs->body, "{\"status\":\"success\",\"data\":{\"alerts\":[]},\"errorType\":\"\",\"error\":\"\"}\n");
 }
 
 void api_format_query(const struct app *app, const struct request *rq, struct response *rs)

@@ -243,17 +243,31 @@ bool params_instant(const struct params *p, int64_t now_ns, int64_t *time_ns_out
 
 // --- the others --------------------------------------------------------------------------------------
 
-bool params_limit(const struct params *p, uint32_t *limit_out, struct err *err)
+bool params_count(const struct params *p, const char *name, uint32_t *inout, struct err *err)
 {
-    struct slice text = params_get(p, "limit");
-    int64_t limit = LIMIT_DEFAULT;
-    enum number_state state = text.len == 0 ? NUMBER_OK : read_int(text, &limit);
+    struct slice text = params_get(p, name);
+    int64_t count = *inout;
+    enum number_state state = text.len == 0 ? NUMBER_OK : read_int(text, &count);
     if (state != NUMBER_OK)
         return number_error(state, "Atoi", text, err);
-    if (limit <= 0)
+    if (count <= 0)
         return err_set(err, ERR_INPUT, "limit must be a positive value");
-    *limit_out = limit > UINT32_MAX ? UINT32_MAX : (uint32_t)limit;
+    *inout = count > UINT32_MAX ? UINT32_MAX : (uint32_t)count;
     return true;
+}
+
+bool params_limit(const struct params *p, uint32_t *limit_out, struct err *err)
+{
+    *limit_out = LIMIT_DEFAULT;
+    return params_count(p, "limit", limit_out, err);
+}
+
+bool params_entries_ok(uint32_t limit, struct err *err)
+{
+    return limit <= QUERY_ENTRIES_MAX ||
+           err_set(err, ERR_LIMIT,
+                   "max entries limit per query exceeded, limit > max_entries_limit_per_query (%u > %u)", limit,
+                   (unsigned)QUERY_ENTRIES_MAX);
 }
 
 bool params_forward(const struct params *p, bool *forward_out, struct err *err)

@@ -37,6 +37,10 @@ MUST_CHECK bool params_instant(const struct params *p, int64_t now_ns, int64_t *
                                struct err *err);
 // `limit`; at least 1. Above UINT32_MAX it is UINT32_MAX.
 MUST_CHECK bool params_limit(const struct params *p, uint32_t *limit_out, struct err *err);
+// A positive number; *inout stays where there is none.
+MUST_CHECK bool params_count(const struct params *p, const char *name, uint32_t *inout, struct err *err);
+// More entries than a query may ask for are an error.
+MUST_CHECK bool params_entries_ok(uint32_t limit, struct err *err);
 MUST_CHECK bool params_forward(const struct params *p, bool *forward_out, struct err *err);
 // `step`; positive, and at most QUERY_POINTS_MAX of them in the range.
 MUST_CHECK bool params_step(const struct params *p, const struct params_range *range,

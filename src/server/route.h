@@ -41,3 +41,17 @@ void api_ready(const struct app *app, const struct request *rq, struct response 
 void api_metrics(const struct app *app, const struct request *rq, struct response *rs);
 void api_config(const struct app *app, const struct request *rq, struct response *rs);
 void api_buildinfo(const struct app *app, const struct request *rq, struct response *rs);
+void api_query_legacy(const struct app *app, const struct request *rq, struct response *rs);
+void api_labels_legacy(const struct app *app, const struct request *rq, struct response *rs);
+void api_index_stats(const struct app *app, const struct request *rq, struct response *rs);
+void api_index_volume(const struct app *app, const struct request *rq, struct response *rs);
+void api_index_volume_range(const struct app *app, const struct request *rq, struct response *rs);
+void api_detected_labels(const struct app *app, const struct request *rq, struct response *rs);
+void api_detected_fields(const struct app *app, const struct request *rq, struct response *rs);
+void api_detected_field_values(const struct app *app, const struct request *rq, struct response *rs);
+void api_drilldown_limits(const struct app *app, const struct request *rq, struct response *rs);
+void api_tenant_limits(const struct app *app, const struct request *rq, struct response *rs);
+void api_no_rules(const struct app *app, const struct request *rq, struct response *rs);
+void api_no_alerts(const struct app *app, const struct request *rq, struct response *rs);
+void api_services(const struct app *app, const struct request *rq, struct response *rs);
+void api_log_level(const struct app *app, const struct request *rq, struct response *rs);

@@ -244,6 +244,16 @@ static void run_logfmt_list(const struct extractor *x, const struct wanted_label
     }
 }
 
+void extract_logfmt_fields(struct slice line, struct arena *a, extract_visit *visit, void *ctx)
+{
+    struct logfmt f = {.start = line.ptr, .pos = line.ptr, .end = line.ptr + line.len, .a = a};
+    while (logfmt_next(&f)) {
+        struct slice name = f.error == NULL && f.value.len > 0 ? extract_name(f.key, true, a) : SLICE("");
+        if (name.len > 0)
+            visit(ctx, name, utf8_blanked(f.value, a), NULL, 0);
+    }
+}
+
 // --- regexp -----------------------------------------------------------------------------------------
 
 enum { GROUPS_MAX = 128 };

@@ -40,3 +40,13 @@ struct json_path;
 MUST_CHECK bool json_path_parse(struct slice text, struct arena *a, struct json_path **out, struct err *err);
 void extract_json_paths(const struct ast_assign *assigns, struct json_path *const *paths, size_t count,
                         struct line *l);
+
+// --- fields of a line by themselves --------------------------------------------------------------------
+
+typedef void extract_visit(void *ctx, struct slice name, struct slice value, const struct slice *path,
+                           size_t path_count);
+// Scalars of a JSON object by flattened name, with the keys that lead there. False when the line is none; visit
+// may be NULL. What is visited lives in `a`, or borrows.
+bool extract_json_fields(struct slice line, struct arena *a, extract_visit *visit, void *ctx);
+// Pairs with a value, without a path.
+void extract_logfmt_fields(struct slice line, struct arena *a, extract_visit *visit, void *ctx);

@@ -26,6 +26,9 @@ struct walk {
     uint64_t found; // of wanted ones, by place
     char name[NAME_BYTES_MAX];
     const char *error; // NULL while good
+    extract_visit *visit; // instead of setting labels; NULL: set them
+    void *ctx;
+    struct slice path[JSON_DEPTH_MAX + 1]; // keys down to the value in hand; only with `visit`
 };
 
 static void skip_blanks(struct walk *w)
@@ -251,11 +254,15 @@ static size_t join_name(struct walk *w, size_t len, struct slice key)
     return len + part.len;
 }
 
-static void put_value(struct walk *w, size_t name_len, const struct value *v)
+static void put_value(struct walk *w, size_t name_len, const struct value *v, int depth)
 {
     struct slice name = slice_of(w->name, name_len);
     if (name_len == 0 || v->kind == VALUE_NULL || v->kind == VALUE_ARRAY)
         return;
+    if (w->visit != NULL) {
+        w->visit(w->ctx, name, value_text(v, w->l->scratch), w->path, (size_t)depth + 1);
+        return;
+    }
     if (!wanted(w->wanted, name, &w->found))
         return;
     line_parse_label(w->l, arena_copy(w->l->scratch, name), value_text(v, w->l->scratch), false);
@@ -270,6 +277,8 @@ static void walk_object(struct walk *w, size_t name_len, int depth)
         if (!take_key(w, &key) || !take_value(w, &v))
             return;
         size_t len = join_name(w, name_len, key);
+        if (w->visit != NULL)
+            w->path[depth] = key;
         if (v.kind == VALUE_OBJECT && depth < JSON_DEPTH_MAX) {
             const uint8_t *behind = w->pos;
             w->pos = v.raw.ptr + 1;
@@ -278,7 +287,7 @@ static void walk_object(struct walk *w, size_t name_len, int depth)
                 return;
             w->pos = behind;
         } else {
-            put_value(w, len, &v);
+            put_value(w, len, &v, depth);
         }
     }
 }
@@ -290,14 +299,23 @@ static void fail(struct line *l, const struct wanted_labels *w, const char *deta
         l->preserve_error = true;
 }
 
-static struct walk walk_of(struct line *l, const struct wanted_labels *wanted)
+// Leaves the large members as they are: they are written before they are read.
+static void walk_init(struct walk *w, struct line *l, const struct wanted_labels *wanted)
 {
-    return (struct walk){.pos = l->text.ptr, .end = l->text.ptr + l->text.len, .l = l, .wanted = wanted};
+    w->pos = l->text.ptr;
+    w->end = l->text.ptr + l->text.len;
+    w->l = l;
+    w->wanted = wanted;
+    w->found = 0;
+    w->error = NULL;
+    w->visit = NULL;
+    w->ctx = NULL;
 }
 
 void extract_json(const struct wanted_labels *wanted, struct line *l)
 {
-    struct walk w = walk_of(l, wanted);
+    struct walk w;
+    walk_init(&w, l, wanted);
     skip_blanks(&w);
     if (w.pos >= w.end || *w.pos != '{') {
         fail(l, wanted, OBJECT_OPEN);
@@ -309,10 +327,31 @@ void extract_json(const struct wanted_labels *wanted, struct line *l)
         fail(l, wanted, w.error);
 }
 
+static void ignore(void *ctx, struct slice name, struct slice value, const struct slice *path, size_t path_count)
+{
+    (void)ctx, (void)name, (void)value, (void)path, (void)path_count;
+}
+
+bool extract_json_fields(struct slice line, struct arena *a, extract_visit *visit, void *ctx)
+{
+    static const struct wanted_labels all = {0};
+    struct line l = {.text = line, .scratch = a};
+    struct walk w;
+    walk_init(&w, &l, &all);
+    w.visit = visit != NULL ? visit : ignore;
+    w.ctx = ctx;
+    skip_blanks(&w);
+    if (w.pos >= w.end || *w.pos++ != '{')
+        return false;
+    walk_object(&w, 0, 0);
+    return w.error == NULL;
+}
+
 void extract_unpack(struct line *l)
 {
     static const struct wanted_labels all = {0};
-    struct walk w = walk_of(l, &all);
+    struct walk w;
+    walk_init(&w, l, &all);
     if (l->text.len == 0)
         return;
     if (l->text.ptr[0] != '{') {
@@ -480,7 +519,8 @@ static bool step_into(struct walk *w, const struct json_step *step)
 static void run_path(const struct ast_assign *assign, const struct json_path *path, struct line *l)
 {
     static const struct wanted_labels all = {0};
-    struct walk w = walk_of(l, &all);
+    struct walk w;
+    walk_init(&w, l, &all);
     struct value v;
     struct slice text = SLICE("");
     bool found = true;

@@ -1,0 +1,110 @@
+/* api_index.c -- index statistics and volume: loki-http.md 10. */
+#include "server/route.h"
+
+#include "base/clock.h"
+#include "query/encode.h"
+#include "query/volume.h"
+#include "server/params.h"
+
+#include <inttypes.h>
+
+static bool answer_stats(const struct app *app, const struct request *rq, struct response *rs, struct err *err)
+{
+    struct params p;
+    struct params_range range;
+    struct query_index_stats stats;
+    AUTO(query_selector_done) struct query_selector selector = {0};
+    struct query_context context = {.store = app->store, .tenant = rq->tenant, .arena = rq->arena};
+    if (!params_read(rq, &p, err) || !params_range(&p, clock_wall_ns(), &range, err) ||
+        !query_selector_parse(params_get(&p, "query"), false, rq->arena, &selector, err) ||
+        !query_index_stats(&context, &selector, range.from_ns, range.to_ns, &stats, err))
+        return false;
+    rs->content_type = CONTENT_JSON;
+    buf_printf(&rs->body, "{\"streams\":%" PRIu64 ",\"chunks\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"entries\":%" PRIu64 "}\n",
+               stats.streams, stats.chunks, stats.bytes, stats.entries);
+    return true;
+}
+
+void api_index_stats(const struct app *app, const struct request *rq, struct response *rs)
+{
+    struct err err;
+    if (!answer_stats(app, rq, rs, &err))
+        response_error(rs, &err, false);
+}
+
+// --- volume -----------------------------------------------------------------------------------------
+
+static bool read_targets(const struct params *p, struct arena *a, struct query_volume_request *out, struct err *err)
+{
+    struct slice text = params_get(p, "targetLabels"), *names = NULL;
+    size_t count = 0, room = 0;
+    while (text.len > 0) {
+        size_t comma = slice_find(text, SLICE(","));
+        struct slice name = comma == SIZE_MAX ? text : slice_of(text.ptr, comma);
+        text = comma == SIZE_MAX ? (struct slice){0} : slice_from(text, comma + 1);
+        if (name.len == 0)
+            continue;
+        if (!arena_grow(a, (void **)&names, sizeof *names, count, &room))
+            return arena_ok(a, "target labels", err);
+        names[count++] = name;
+    }
+    out->targets = names;
+    out->targets_count = count;
+    return true;
+}
+
+static bool read_aggregation(const struct params *p, bool *by_name_out, struct err *err)
+{
+    struct slice text = params_get(p, "aggregateBy");
+    *by_name_out = slice_eq(text, SLICE("labels"));
+    return text.len == 0 || *by_name_out || slice_eq(text, SLICE("series")) ||
+           err_set(err, ERR_INPUT, "invalid aggregation option");
+}
+
+static const uint32_t SERIES_DEFAULT = 100;
+
+// 0 stands for the default.
+static bool read_limit(const struct params *p, uint32_t *out, struct err *err)
+{
+    *out = SERIES_DEFAULT;
+    return slice_eq(params_get(p, "limit"), SLICE("0")) || params_count(p, "limit", out, err);
+}
+
+static bool answer_volume(const struct app *app, const struct request *rq, bool steps, struct response *rs,
+                          struct err *err)
+{
+    struct params p;
+    struct params_range range;
+    AUTO(query_selector_done) struct query_selector selector = {0};
+    struct query_context context = {.store = app->store, .tenant = rq->tenant, .arena = rq->arena};
+    struct query_volume_request request = {.selector = &selector};
+    struct query_result result;
+    if (!params_read(rq, &p, err) || !params_range(&p, clock_wall_ns(), &range, err) ||
+        !read_limit(&p, &request.limit, err) || !read_targets(&p, rq->arena, &request, err) ||
+        !read_aggregation(&p, &request.by_name, err) ||
+        (steps && !params_step(&p, &range, &request.step_ns, err)) ||
+        !query_selector_parse(params_get(&p, "query"), true, rq->arena, &selector, err))
+        return false;
+    request.from_ns = range.from_ns;
+    request.to_ns = range.to_ns;
+    if (!query_volume(&context, &request, &result, err))
+        return false;
+    struct encode_options options = {.no_stats = true};
+    rs->content_type = CONTENT_JSON;
+    encode_result(&rs->body, &result, &options);
+    return true;
+}
+
+void api_index_volume(const struct app *app, const struct request *rq, struct response *rs)
+{
+    struct err err;
+    if (!answer_volume(app, rq, false, rs, &err))
+        response_error(rs, &err, false);
+}
+
+void api_index_volume_range(const struct app *app, const struct request *rq, struct response *rs)
+{
+    struct err err;
+    if (!answer_volume(app, rq, true, rs, &err))
+        response_error(rs, &err, false);
+}

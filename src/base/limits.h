@@ -58,3 +58,6 @@
 #define SERVER_FORM_BYTES_MAX (10 * MIB)         // 400 `http: POST too large`
 #define SERVER_IDLE_SECONDS_MAX 180              // a silent connection is closed
 #define SERVER_GZIP_BYTES_MIN 1400               // smaller answers are sent as they are
+#define SERVER_TAILS_MAX 512                     // open at once; 400
+#define TAIL_PENDING_BYTES_MAX (1 * MIB)         // of one tail whose client does not read; then entries are dropped
+#define TAIL_NS_MAX (INT64_C(3600) * 1000000000) // closed with 1011

@@ -353,15 +353,6 @@ static int by_labels(const void *a, const void *b)
     return order != 0 ? order : (x->number > y->number) - (x->number < y->number);
 }
 
-// One set of three that have no name in common.
-static struct slice merge_sets(const struct hit *h, struct arena *a)
-{
-    struct line l = {.stream = h->visible, .metadata = h->metadata};
-    struct slice both = line_labels(&l, a);
-    l = (struct line){.stream = both.ptr != NULL ? both : LABELS_EMPTY, .metadata = h->parsed};
-    return line_labels(&l, a);
-}
-
 static bool group(struct arena *a, const struct hit *hits, uint32_t count, bool categorize,
                   struct query_result *out, struct err *err)
 {
@@ -373,7 +364,7 @@ static bool group(struct arena *a, const struct hit *hits, uint32_t count, bool 
     for (uint32_t i = 0; i < count && g != NULL && entries != NULL && streams != NULL; i++) {
         const struct hit *h = &hits[i];
         g[i] = (struct grouped){.number = i,
-                                .labels = categorize ? h->visible : merge_sets(h, a),
+                                .labels = categorize ? h->visible : query_entry_labels(h->visible, h->metadata, h->parsed, a),
                                 .entry = {h->time_ns, h->text, h->metadata, h->parsed}};
         if (a->overflowed)
             break;

@@ -10,6 +10,7 @@
 #include "query/logs.h"
 #include "query/metric.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 struct query {
@@ -99,6 +100,56 @@ bool query_visit(const struct query *query, const struct query_range *range,
     if (query->ast->kind != AST_LOGS)
         return err_set(err, ERR_INPUT, "only log queries select entries");
     return logs_visit(&query->ast->logs, query->pipeline, range, context, visit, ctx, result_out, err);
+}
+
+// --- one entry --------------------------------------------------------------------------------------
+
+struct query_space {
+    struct line_space lines;
+    struct arena scratch;
+};
+
+struct query_space *query_space_new(void)
+{
+    struct query_space *space = calloc(1, sizeof *space);
+    assert(space != NULL);
+    arena_init(&space->scratch, QUERY_ARENA_BYTES_MAX);
+    return space;
+}
+
+void query_space_free(struct query_space *space)
+{
+    if (space == NULL)
+        return;
+    line_space_done(&space->lines);
+    arena_done(&space->scratch);
+    free(space);
+}
+
+bool query_match(const struct query *query, const struct store_arrival *arrival, struct query_space *space,
+                 struct query_entry *out)
+{
+    const struct ast_logs *logs = &query->ast->logs;
+    struct arena *a = &space->scratch;
+    if (!label_matchers_test(logs->matchers, logs->matchers_count, arrival->labels))
+        return false;
+    arena_reset(a);
+    struct line l = {.time_ns = arrival->time_ns, .text = arrival->line, .stream = arrival->labels,
+                     .metadata = arrival->metadata, .space = &space->lines, .scratch = a};
+    if (!pipeline_keeps(query->pipeline, &l))
+        return false;
+    *out = (struct query_entry){.labels = line_stream(&l, a), .time_ns = l.time_ns, .line = l.text,
+                                .metadata = line_metadata(&l, a), .parsed = line_parsed(&l, a)};
+    return !a->overflowed;
+}
+
+struct slice query_entry_labels(struct slice stream, struct slice metadata, struct slice parsed, struct arena *a)
+{
+    // The three have no name in common.
+    struct line l = {.stream = stream, .metadata = metadata};
+    struct slice both = line_labels(&l, a);
+    l = (struct line){.stream = both.ptr != NULL ? both : LABELS_EMPTY, .metadata = parsed};
+    return line_labels(&l, a);
 }
 
 bool query_format(struct slice text, struct arena *a, struct buf *out, struct err *err)

@@ -146,6 +146,16 @@ MUST_CHECK bool query_visit(const struct query *query, const struct query_range 
                             bool (*visit)(void *ctx, const struct query_entry *entry, struct err *err),
                             void *ctx, struct query_result *result_out, struct err *err);
 
+// One entry by itself, as it arrives: whether a log query selects and keeps it, and what it makes of it. The
+// result lives in the space until its next use.
+struct query_space;
+struct query_space *query_space_new(void);
+void query_space_free(struct query_space *space); // NULL is fine
+bool query_match(const struct query *query, const struct store_arrival *arrival, struct query_space *space,
+                 struct query_entry *entry_out);
+// Stream labels, metadata and parsed labels as one set; ptr NULL when the arena is full.
+struct slice query_entry_labels(struct slice stream, struct slice metadata, struct slice parsed, struct arena *a);
+
 // The canonical text of a query (loki-http.md 14): parses to the same again.
 MUST_CHECK bool query_format(struct slice text, struct arena *a, struct buf *out, struct err *err);
 

@@ -7,6 +7,9 @@
 #include "base/metric.h"
 #include "query/encode.h"
 #include "server/params.h"
+#include "server/tail.h"
+
+#include <strings.h>
 
 static bool has_flag(struct slice flags, struct slice wanted)
 {
@@ -165,4 +168,27 @@ void api_query(const struct app *app, const struct request *rq, struct response 
 void api_query_legacy(const struct app *app, const struct request *rq, struct response *rs)
 {
     answer(answer_legacy, app, rq, rs);
+}
+
+// --- tail -------------------------------------------------------------------------------------------
+
+static void tail(const struct app *app, const struct request *rq, bool legacy, struct response *rs)
+{
+    struct err err;
+    bool websocket = rq->websocket_key.len > 0 && rq->upgrade.len == strlen("websocket") &&
+                     strncasecmp((const char *)rq->upgrade.ptr, "websocket", rq->upgrade.len) == 0;
+    if (!websocket)
+        response_text(rs, 400, "Bad Request\nthe client is not using the websocket protocol, version 13", false);
+    else if (!tail_open(app->tails, rq, legacy, &rs->tail, &err))
+        response_error(rs, &err, false);
+}
+
+void api_tail(const struct app *app, const struct request *rq, struct response *rs)
+{
+    tail(app, rq, false, rs);
+}
+
+void api_tail_legacy(const struct app *app, const struct request *rq, struct response *rs)
+{
+    tail(app, rq, true, rs);
 }

@@ -27,6 +27,8 @@
 #include "query/crew.h"
 #include "server/pool.h"
 #include "server/route.h"
+#include "server/tail.h"
+#include "server/ws.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -122,6 +124,8 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **cl
     atomic_fetch_sub(&x->server->body_bytes, x->body_counted);
     if (x->counted)
         atomic_fetch_sub(&x->server->exchanges, 1);
+    if (x->response.tail != NULL) // the client left before it was connected
+        tail_abandon(x->response.tail);
     buf_done(&x->body);
     buf_done(&x->response.body);
     arena_done(&x->arena);
@@ -142,9 +146,44 @@ static bool add_header(struct MHD_Response *r, const char *name, const char *val
     return MHD_add_response_header(r, name, value) == MHD_YES;
 }
 
+// The tails' thread needs the socket no more.
+static void on_tail_closed(void *urh)
+{
+    (void)MHD_upgrade_action(urh, MHD_UPGRADE_ACTION_CLOSE);
+}
+
+// From here on the socket is the tail's; it does not count as a request in hand any more.
+static void on_upgrade(void *cls, struct MHD_Connection *connection, void *closure, const char *early, size_t early_bytes,
+                       MHD_socket fd, struct MHD_UpgradeResponseHandle *urh)
+{
+    (void)connection;
+    (void)closure;
+    struct exchange *x = cls;
+    if (x->counted)
+        atomic_fetch_sub(&x->server->exchanges, 1);
+    x->counted = false;
+    tail_connect(MOVE(x->response.tail), fd, slice_of(early, early_bytes), on_tail_closed, urh);
+}
+
+static enum MHD_Result send_upgrade(struct exchange *x)
+{
+    char accept[WS_ACCEPT_BYTES];
+    ws_accept(x->request.websocket_key, accept);
+    struct MHD_Response *r = MHD_create_response_for_upgrade(on_upgrade, x);
+    if (r == NULL)
+        return MHD_NO;
+    x->state = EXCHANGE_ANSWERED;
+    bool good = add_header(r, "Upgrade", "websocket") && add_header(r, "Sec-WebSocket-Accept", accept);
+    enum MHD_Result sent = good ? MHD_queue_response(x->connection, MHD_HTTP_SWITCHING_PROTOCOLS, r) : MHD_NO;
+    MHD_destroy_response(r);
+    return sent;
+}
+
 static enum MHD_Result send_response(struct exchange *x)
 {
     struct response *rs = &x->response;
+    if (rs->tail != NULL)
+        return send_upgrade(x);
     bool gzipped = rs->query && rs->status == 200 && rs->body.len >= SERVER_GZIP_BYTES_MIN &&
                    gzip_wanted(header(x, "Accept-Encoding")) && gzip_body(&rs->body);
     struct MHD_Response *r = MHD_create_response_from_buffer(rs->body.len, rs->body.ptr,
@@ -265,6 +304,9 @@ static enum MHD_Result on_whole(struct exchange *x)
     rq->content_encoding = header(x, "Content-Encoding");
     rq->tenant_header = header(x, "X-Scope-OrgID");
     rq->encoding_flags = header(x, "X-Loki-Response-Encoding-Flags");
+    rq->upgrade = header(x, "Upgrade");
+    if (slice_eq(header(x, "Sec-WebSocket-Version"), SLICE("13")))
+        rq->websocket_key = header(x, "Sec-WebSocket-Key");
     rq->arrival_mono_ns = clock_mono_ns();
     rq->cancelled = &x->cancelled;
     const union MHD_ConnectionInfo *info =
@@ -451,7 +493,7 @@ static bool start_daemon(struct server *server, const char *address, struct err 
     if (!listen_on(address, &fd, err))
         return false;
     struct MHD_Daemon *daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, server,
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE, 0, NULL, NULL, on_request, server,
         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)HTTP_THREADS,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)SERVER_CONNECTIONS_MAX,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SERVER_IDLE_SECONDS_MAX,
@@ -477,6 +519,7 @@ bool server_start(const struct config *config, struct store *store, struct serve
     server->app.config = config;
     server->app.store = store;
     server->app.crew = crew_new(crew_helpers_default());
+    server->app.tails = tails_new(&server->app);
     server->app.ingest.retention_ns = config->retention_ns;
     server->body_bytes_max = config->memory_bytes / 4;
     server->push_pool = pool_new("push", PUSH_THREADS, PUSH_QUEUE_MAX, INGEST_ARENA_BYTES_MAX, work);
@@ -518,6 +561,7 @@ void server_stop(struct server *server)
     // Nothing is suspended once the workers are through; what is still read is refused by the closed queue.
     pool_stop(server->push_pool);
     pool_stop(server->query_pool);
+    tails_stop(server->app.tails);
     for (unsigned i = 0; i < server->daemons_count; i++)
         MHD_stop_daemon(server->daemons[i]);
     atomic_store(&server->watch_stop, true);
@@ -525,6 +569,7 @@ void server_stop(struct server *server)
     pthread_mutex_destroy(&server->watch_lock);
     pool_free(server->push_pool);
     pool_free(server->query_pool);
+    tails_free(server->app.tails);
     crew_free(server->app.crew);
     buf_done(&server->addresses);
     free(server);

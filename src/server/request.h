@@ -22,6 +22,7 @@ struct app {
     const struct config *config; // borrowed from main
     struct store *store;         // borrowed from main
     struct crew *crew;           // threads of queries
+    struct tails *tails;
     struct ingest_options ingest;
     atomic_bool stopping;
 };
@@ -36,6 +37,8 @@ struct request {
     struct slice content_encoding;
     struct slice tenant_header;
     struct slice encoding_flags;
+    struct slice upgrade;       // `Upgrade`
+    struct slice websocket_key; // `Sec-WebSocket-Key`; empty unless the version is 13
     struct slice tenant; // checked; empty on routes without
     int64_t arrival_mono_ns; // when the request was whole
     int64_t start_mono_ns;   // when a worker took it
@@ -48,6 +51,7 @@ struct response {
     bool nosniff;
     bool query; // an answer of the query side: may be compressed, varies with Accept-Encoding
     int retry_after_s;        // 0: no such header
+    struct tail *tail;        // owned: the connection becomes a websocket that serves it
     const char *location;     // 301; borrowed, lives until the response was sent
     struct buf body;          // owned
 };

@@ -18,6 +18,8 @@ static const struct route routes[] = {
     {"/loki/api/v1/label/{name}/values", READ, ROUTE_QUERY, true, false, api_label_values},
     {"/loki/api/v1/series", READ, ROUTE_QUERY, true, false, api_series},
     {"/api/prom/series", READ, ROUTE_QUERY, true, false, api_series},
+    {"/loki/api/v1/tail", METHOD_GET, ROUTE_QUERY, true, false, api_tail},
+    {"/api/prom/tail", METHOD_GET, ROUTE_QUERY, true, false, api_tail_legacy},
     {"/api/prom/query", READ, ROUTE_QUERY, true, false, api_query_legacy},
     {"/api/prom/label", READ, ROUTE_QUERY, true, false, api_labels_legacy},
     {"/api/prom/label/{name}/values", READ, ROUTE_QUERY, true, false, api_labels_legacy},

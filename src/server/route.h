@@ -55,3 +55,5 @@ void api_no_rules(const struct app *app, const struct request *rq, struct respon
 void api_no_alerts(const struct app *app, const struct request *rq, struct response *rs);
 void api_services(const struct app *app, const struct request *rq, struct response *rs);
 void api_log_level(const struct app *app, const struct request *rq, struct response *rs);
+void api_tail(const struct app *app, const struct request *rq, struct response *rs);
+void api_tail_legacy(const struct app *app, const struct request *rq, struct response *rs);

@@ -525,6 +525,31 @@ void head_metadata(struct head *h, const struct head_entry *entries, uint32_t co
     pthread_rwlock_unlock(&h->lock);
 }
 
+uint32_t head_arrivals_count(struct head *h)
+{
+    pthread_rwlock_rdlock(&h->lock);
+    uint32_t count = h->entries_count;
+    pthread_rwlock_unlock(&h->lock);
+    return count;
+}
+
+uint32_t head_arrivals(struct head *h, uint32_t first, struct store_arrival *out, uint32_t room)
+{
+    uint32_t count = 0;
+    pthread_rwlock_rdlock(&h->lock);
+    for (; count < room && first + count < h->entries_count; count++) {
+        const struct entry *e = entry_at(h, first + count);
+        const struct stream *s = &h->streams[e->stream];
+        out[count] = (struct store_arrival){.tenant = h->tenants.items[s->tenant],
+                                            .labels = s->labels,
+                                            .time_ns = e->time_ns,
+                                            .line = slice_of(e->line, e->line_bytes),
+                                            .metadata = h->sets.items[e->set]};
+    }
+    pthread_rwlock_unlock(&h->lock);
+    return count;
+}
+
 bool head_tenants(struct head *h, bool (*visit)(void *ctx, struct slice tenant, struct err *err),
                   void *ctx, struct err *err)
 {

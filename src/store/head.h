@@ -64,6 +64,11 @@ void head_copy(struct head *head, uint32_t stream, uint32_t count, struct head_e
 void head_metadata(struct head *head, const struct head_entry *entries, uint32_t count,
                    struct slice *sets_out);
 
+// How many entries arrived, and those from number `first` on, at most `room`, in the order of arrival. What they
+// point at lives as long as the head.
+uint32_t head_arrivals_count(struct head *head);
+uint32_t head_arrivals(struct head *head, uint32_t first, struct store_arrival *out, uint32_t room);
+
 // Tenants with entries here, each visited once.
 MUST_CHECK bool head_tenants(struct head *head,
                              bool (*visit)(void *ctx, struct slice tenant, struct err *err), void *ctx,

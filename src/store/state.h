@@ -29,6 +29,7 @@ struct store {
     struct wal *wal;   // gen_lock; NULL while no generation is open
     struct head *head; // gen_lock; one reference; NULL likewise
     uint64_t gen_next; // gen_lock
+    struct store_feed *feed; // gen_lock; told of every head that is opened; NULL: nobody follows
 
     pthread_mutex_t manifest_lock;  // leaf: nothing is called under it but manifest.c
     struct manifest *manifest;      // the pointer; the object never changes
@@ -63,6 +64,11 @@ void store_drop_head(struct store *st, uint64_t gen);
 // ERR_BUSY while STORE_FROZEN_MAX generations wait.
 MUST_CHECK bool store_rotate(struct store *st, bool full_only, struct err *err);
 MUST_CHECK bool store_open_generation(struct store *st, struct err *err);
+
+// --- feed.c -----------------------------------------------------------------------------------------
+
+// With gen_lock held exclusively.
+void feed_add_head(struct store_feed *feed, struct head *head);
 
 // --- keeper.c ---------------------------------------------------------------------------------------
 

@@ -108,6 +108,8 @@ static bool open_next(struct store *st, struct err *err)
     st->wal = wal;
     st->head = head_new(st->gen_next++);
     store_add_head(st, st->head);
+    if (st->feed != NULL)
+        feed_add_head(st->feed, st->head);
     return true;
 }
 

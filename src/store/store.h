@@ -228,6 +228,24 @@ MUST_CHECK bool view_label_values(struct view *view, struct slice name,
 MUST_CHECK bool store_tenants(struct store *store, struct arena *a, struct slice **tenants_out,
                               size_t *tenants_count_out, struct err *err);
 
+// --- what arrives ------------------------------------------------------------------------------------
+
+// Entries in the order in which they became visible, from the moment of store_feed_new() on; each once per
+// generation. Keeps the memory of what was not read yet. At most one per store; one thread reads.
+struct store_feed;
+struct store_feed *store_feed_new(struct store *store);
+void store_feed_free(struct store_feed *feed); // NULL is fine
+
+struct store_arrival {
+    struct slice tenant;
+    struct slice labels; // encoded
+    int64_t time_ns;
+    struct slice line;
+    struct slice metadata; // encoded
+};
+// Up to `room` further entries, borrowed until the next call. 0: nothing new.
+size_t store_feed_read(struct store_feed *feed, struct store_arrival *out, size_t room);
+
 // --- verifying --------------------------------------------------------------------------------------
 
 struct store_verify_stats {

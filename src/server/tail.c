@@ -1,0 +1,681 @@
+/*
+ * tail.c -- see tail.h.
+ *
+ *     feed (store.h) -> every tail of the tenant: query_match -> pending, by time -> frames -> socket
+ *
+ * T1  Entries are released when their time is `delay_for` ago, and never before their time.
+ * T2  A tail whose client does not read keeps TAIL_PENDING_BYTES_MAX at most; what does not fit is dropped and told.
+ * T3  The lock is over the list and everything in tails; the thread holds it for a round, never while it waits.
+ */
+#include "server/tail.h"
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/jsonout.h"
+#include "base/labels.h"
+#include "base/limits.h"
+#include "server/params.h"
+#include "server/ws.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    ROUND_MS = 100,          // between two looks at what arrived
+    ARRIVALS_PER_READ = 256,
+    ENTRIES_PER_FRAME = 100,
+    FRAME_BYTES = 128 * 1024, // an entry that passes it is the frame's last
+    OUT_BYTES_MAX = 256 * 1024, // unsent frames; further entries wait as pending
+    READ_BYTES = 4096,
+    DROPPED_TOLD_MAX = 100,
+};
+static const int64_t PING_NS = NS_PER_S, CLOSE_WAIT_NS = 5 * NS_PER_S;
+
+struct pending {
+    struct pending *next; // by time
+    int64_t time_ns;
+    struct hash128 hash; // of what is given
+    size_t bytes; // of this allocation
+    size_t labels_len, line_len;
+    char text[]; // labels as JSON (with categories behind, in their flag's form), then the line as JSON
+};
+
+struct tail {
+    struct tail *next;
+    struct tails *tails;
+    struct arena arena; // of the query
+    struct query *query;
+    struct slice tenant;
+    struct slice flags; // encoding flags of the request
+    bool categorize, legacy, live; // live: the history is written
+    int64_t delay_ns, ends_mono_ns, opened_mono_ns;
+    struct hash128 *history; // sorted; what was given already
+    size_t history_count;
+    struct pending *first, *last;
+    size_t pending_bytes;
+    struct buf dropped; // members of dropped_entries
+    unsigned dropped_told;
+    // The socket.
+    int fd; // -1: not connected
+    void (*closed)(void *ctx);
+    void *closed_ctx;
+    struct buf in, out;
+    size_t sent; // of out
+    struct ws_reader reader;
+    int64_t pinged_mono_ns, closing_mono_ns; // closing: when the close frame was written; 0: not
+    bool gone;
+};
+
+struct tails {
+    const struct app *app;
+    pthread_t thread;
+    int wake; // eventfd
+    pthread_mutex_t lock;
+    struct tail *first;
+    unsigned count;
+    struct store_feed *feed; // while there are tails
+    struct query_space *space;
+    bool stop;
+};
+
+static void wake(struct tails *t)
+{
+    uint64_t one = 1;
+    ssize_t written = write(t->wake, &one, sizeof one);
+    (void)written; // a full counter wakes as well
+}
+
+// --- one tail ---------------------------------------------------------------------------------------
+
+static void tail_free(struct tail *t)
+{
+    for (struct pending *p = t->first, *next; p != NULL; p = next) {
+        next = p->next;
+        free(p);
+    }
+    query_free(t->query);
+    arena_done(&t->arena);
+    free(t->history);
+    buf_done(&t->dropped);
+    buf_done(&t->in);
+    buf_done(&t->out);
+    free(t);
+}
+
+// With the lock. The list holds it no more.
+static void take_off(struct tails *all, struct tail *t)
+{
+    struct tail **place = &all->first;
+    while (*place != t)
+        place = &(*place)->next;
+    *place = t->next;
+    all->count--;
+    if (all->first == NULL) {
+        store_feed_free(all->feed);
+        all->feed = NULL;
+    }
+}
+
+static struct hash128 hash_of(struct slice labels, int64_t time_ns, struct slice line)
+{
+    struct hash128 h = hash_128(line), l = hash_128(labels);
+    return (struct hash128){h.hi ^ l.lo ^ (uint64_t)time_ns * UINT64_C(0x9e3779b97f4a7c15), h.lo + l.hi};
+}
+
+static int by_hash(const void *a, const void *b)
+{
+    const struct hash128 *x = a, *y = b;
+    return x->hi != y->hi ? (x->hi < y->hi ? -1 : 1) : (x->lo > y->lo) - (x->lo < y->lo);
+}
+
+static bool was_given(const struct tail *t, struct hash128 hash)
+{
+    return t->history_count > 0 && bsearch(&hash, t->history, t->history_count, sizeof hash, by_hash) != NULL;
+}
+
+// --- pending entries ----------------------------------------------------------------------------------
+
+static void put_labels(struct buf *b, struct slice labels, bool legacy)
+{
+    if (!legacy) {
+        jsonout_labels(b, labels);
+        return;
+    }
+    struct buf text;
+    buf_init(&text, 0);
+    labels_print(&text, labels);
+    jsonout_string(b, buf_slice(&text));
+    buf_done(&text);
+}
+
+// `,{"structuredMetadata":{...},"parsed":{...}}`
+static void put_categories(struct buf *b, const struct query_entry *e)
+{
+    bool metadata = e->metadata.len > 1, parsed = e->parsed.len > 1;
+    buf_put_cstr(b, ",{");
+    if (metadata) {
+        buf_put_cstr(b, "\"structuredMetadata\":");
+        jsonout_labels(b, e->metadata);
+    }
+    if (parsed) {
+        buf_put_cstr(b, metadata ? ",\"parsed\":" : "\"parsed\":");
+        jsonout_labels(b, e->parsed);
+    }
+    buf_put_byte(b, '}');
+}
+
+static void note_dropped(struct tail *t, int64_t time_ns, struct slice labels)
+{
+    if (t->dropped_told == DROPPED_TOLD_MAX)
+        return;
+    buf_printf(&t->dropped, "%s{\"timestamp\":\"%" PRId64 "\",\"labels\":", t->dropped_told++ > 0 ? "," : "", time_ns);
+    jsonout_labels(&t->dropped, labels);
+    buf_put_byte(&t->dropped, '}');
+}
+
+static void add_pending(struct tail *t, const struct query_entry *e, struct slice labels, size_t bytes_max)
+{
+    struct buf b;
+    buf_init(&b, 0);
+    put_labels(&b, t->categorize ? e->labels : labels, t->legacy);
+    size_t labels_len = b.len;
+    jsonout_string(&b, e->line);
+    if (t->categorize)
+        put_categories(&b, e);
+    size_t bytes = sizeof(struct pending) + b.len;
+    struct pending *p = t->pending_bytes + bytes > bytes_max || b.bad ? NULL : malloc(bytes);
+    if (p == NULL) {
+        note_dropped(t, e->time_ns, labels);
+        buf_done(&b);
+        return;
+    }
+    *p = (struct pending){.time_ns = e->time_ns, .hash = hash_of(labels, e->time_ns, e->line), .bytes = bytes,
+                           .labels_len = labels_len, .line_len = b.len - labels_len};
+    memcpy(p->text, b.ptr, b.len);
+    buf_done(&b);
+    t->pending_bytes += bytes;
+    if (t->last == NULL || t->last->time_ns <= p->time_ns) { // the usual case
+        *(t->last != NULL ? &t->last->next : &t->first) = p;
+        t->last = p;
+        return;
+    }
+    struct pending **place = &t->first;
+    while ((*place)->time_ns <= p->time_ns)
+        place = &(*place)->next;
+    p->next = *place;
+    *place = p;
+}
+
+static void offer(struct tails *all, struct tail *t, const struct store_arrival *arrival)
+{
+    struct query_entry e;
+    if (!slice_eq(t->tenant, arrival->tenant) || !query_match(t->query, arrival, all->space, &e))
+        return;
+    struct arena labels_arena;
+    arena_init(&labels_arena, QUERY_ARENA_BYTES_MAX);
+    struct slice labels = query_entry_labels(e.labels, e.metadata, e.parsed, &labels_arena);
+    if (labels.ptr != NULL && !was_given(t, hash_of(labels, e.time_ns, e.line)))
+        add_pending(t, &e, labels, TAIL_PENDING_BYTES_MAX);
+    arena_done(&labels_arena);
+}
+
+// --- frames -----------------------------------------------------------------------------------------
+
+static void put_entry(struct buf *b, const struct tail *t, const struct pending *p)
+{
+    buf_put_cstr(b, t->legacy ? "{\"labels\":" : "{\"stream\":");
+    buf_put(b, (const uint8_t *)p->text, p->labels_len);
+    if (t->legacy) {
+        char at[CLOCK_RFC3339_BYTES];
+        clock_rfc3339(p->time_ns, at);
+        buf_printf(b, ",\"entries\":[{\"ts\":\"%s\",\"line\":", at);
+    } else {
+        buf_printf(b, ",\"values\":[[\"%" PRId64 "\",", p->time_ns);
+    }
+    buf_put(b, (const uint8_t *)p->text + p->labels_len, p->line_len);
+    buf_put_cstr(b, t->legacy ? "}]}" : "]]}");
+}
+
+static void put_flags(struct buf *b, struct slice flags)
+{
+    buf_put_cstr(b, ",\"encodingFlags\":[");
+    for (bool first = true; flags.ptr != NULL; first = false) {
+        size_t comma = slice_find(flags, SLICE(","));
+        buf_put_cstr(b, first ? "" : ",");
+        jsonout_string(b, comma == SIZE_MAX ? flags : slice_of(flags.ptr, comma));
+        flags = comma == SIZE_MAX ? (struct slice){0} : slice_from(flags, comma + 1);
+    }
+    buf_put_byte(b, ']');
+}
+
+// One frame of what is due. False when nothing is.
+static bool put_frame(struct tail *t, int64_t until_ns)
+{
+    if ((t->first == NULL || t->first->time_ns > until_ns) && t->dropped_told == 0)
+        return false;
+    struct buf b;
+    buf_init(&b, 0);
+    buf_put_cstr(&b, "{\"streams\":[");
+    for (unsigned n = 0; n < ENTRIES_PER_FRAME && b.len < FRAME_BYTES && t->first != NULL && t->first->time_ns <= until_ns; n++) {
+        struct pending *p = t->first;
+        if (n > 0)
+            buf_put_byte(&b, ',');
+        put_entry(&b, t, p);
+        t->first = p->next;
+        if (t->first == NULL)
+            t->last = NULL;
+        t->pending_bytes -= p->bytes;
+        free(p);
+    }
+    buf_put_byte(&b, ']');
+    if (t->flags.len > 0 && !t->legacy)
+        put_flags(&b, t->flags);
+    if (t->dropped_told > 0) {
+        buf_put_cstr(&b, ",\"dropped_entries\":[");
+        buf_put_slice(&b, buf_slice(&t->dropped));
+        buf_put_byte(&b, ']');
+        buf_reset(&t->dropped);
+        t->dropped_told = 0;
+    } else if (t->legacy) {
+        buf_put_cstr(&b, ",\"dropped_entries\":null");
+    }
+    buf_put_byte(&b, '}');
+    ws_put_frame(&t->out, WS_TEXT, buf_slice(&b));
+    buf_done(&b);
+    return true;
+}
+
+static void start_close(struct tail *t, enum ws_code code, struct slice reason)
+{
+    if (t->closing_mono_ns != 0)
+        return;
+    ws_put_close(&t->out, code, reason);
+    t->closing_mono_ns = clock_mono_ns();
+}
+
+static void send_out(struct tail *t)
+{
+    while (t->sent < t->out.len) {
+        ssize_t n = send(t->fd, t->out.ptr + t->sent, t->out.len - t->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            t->gone = t->gone || (errno != EAGAIN && errno != EWOULDBLOCK);
+            return;
+        }
+        t->sent += (size_t)n;
+    }
+    buf_reset(&t->out);
+    t->sent = 0;
+}
+
+// --- reading the client -------------------------------------------------------------------------------
+
+static void take_frame(struct tail *t, const struct ws_frame *f)
+{
+    if (f->opcode == WS_PING && t->closing_mono_ns == 0) {
+        ws_put_frame(&t->out, WS_PONG, f->payload);
+    } else if (f->opcode == WS_CLOSE) {
+        start_close(t, WS_NORMAL, SLICE(""));
+        send_out(t);
+        t->gone = true;
+    }
+    // Text and pongs mean nothing here.
+}
+
+static void take_frames(struct tail *t)
+{
+    size_t pos = 0, used;
+    while (!t->gone && t->closing_mono_ns == 0) {
+        struct ws_frame f;
+        enum ws_code code;
+        enum ws_result result = ws_take(&t->reader, t->in.ptr + pos, t->in.len - pos, &used, &f, &code);
+        if (result == WS_BAD)
+            start_close(t, code, SLICE("a frame that cannot be taken"));
+        if (result != WS_FRAME)
+            break;
+        take_frame(t, &f);
+        pos += used;
+    }
+    if (pos > 0) {
+        memmove(t->in.ptr, t->in.ptr + pos, t->in.len - pos);
+        t->in.len -= pos;
+    }
+}
+
+static void read_in(struct tail *t)
+{
+    uint8_t bytes[READ_BYTES];
+    while (!t->gone) {
+        ssize_t n = recv(t->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            t->gone = n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+            return;
+        }
+        if (t->closing_mono_ns == 0)
+            buf_put(&t->in, bytes, (size_t)n);
+        take_frames(t);
+    }
+}
+
+// --- the thread -------------------------------------------------------------------------------------
+
+static void read_feed(struct tails *all)
+{
+    struct store_arrival arrivals[ARRIVALS_PER_READ];
+    size_t count;
+    while (all->feed != NULL && (count = store_feed_read(all->feed, arrivals, ARRIVALS_PER_READ)) > 0)
+        for (size_t i = 0; i < count; i++)
+            for (struct tail *t = all->first; t != NULL; t = t->next)
+                offer(all, t, &arrivals[i]);
+}
+
+static void serve(struct tail *t, int64_t now_mono_ns)
+{
+    read_in(t);
+    int64_t until_ns = clock_wall_ns() - t->delay_ns;
+    while (t->live && t->closing_mono_ns == 0 && t->out.len - t->sent < OUT_BYTES_MAX && put_frame(t, until_ns))
+        continue;
+    if (now_mono_ns >= t->ends_mono_ns)
+        start_close(t, WS_INTERNAL, SLICE("reached tail max duration limit"));
+    // One ping at a time: a client that does not read gets no heap of them.
+    if (t->closing_mono_ns == 0 && t->out.len == t->sent && now_mono_ns - t->pinged_mono_ns >= PING_NS) {
+        ws_put_frame(&t->out, WS_PING, SLICE(""));
+        t->pinged_mono_ns = now_mono_ns;
+    }
+    send_out(t);
+    if (t->closing_mono_ns != 0 && (t->out.len == 0 || now_mono_ns - t->closing_mono_ns > CLOSE_WAIT_NS))
+        t->gone = true;
+}
+
+// Without the lock: closing is the HTTP library's matter.
+static void end_tails(struct tail *t)
+{
+    for (struct tail *next; t != NULL; t = next) {
+        next = t->next;
+        (void)shutdown(t->fd, SHUT_WR);
+        t->closed(t->closed_ctx);
+        tail_free(t);
+    }
+}
+
+// Returns those that ended, off the list.
+static struct tail *run_round(struct tails *all)
+{
+    struct tail *ended = NULL;
+    int64_t now_mono_ns = clock_mono_ns();
+    read_feed(all);
+    for (struct tail *t = all->first, *next; t != NULL; t = next) {
+        next = t->next;
+        if (t->fd >= 0)
+            serve(t, now_mono_ns);
+        if (t->fd >= 0 && t->gone) {
+            take_off(all, t);
+            t->next = ended;
+            ended = t;
+        }
+    }
+    return ended;
+}
+
+// Waits for sockets, or for the next round.
+static void wait_round(struct tails *all)
+{
+    struct pollfd *fds = NULL;
+    nfds_t count = 1;
+    int timeout = -1;
+    (void)pthread_mutex_lock(&all->lock);
+    fds = malloc((all->count + 1) * sizeof *fds);
+    assert(fds != NULL);
+    fds[0] = (struct pollfd){.fd = all->wake, .events = POLLIN};
+    for (struct tail *t = all->first; t != NULL; t = t->next) {
+        timeout = ROUND_MS;
+        if (t->fd >= 0)
+            fds[count++] = (struct pollfd){.fd = t->fd, .events = (short)(POLLIN | (t->out.len > t->sent ? POLLOUT : 0))};
+    }
+    (void)pthread_mutex_unlock(&all->lock);
+    int ready = poll(fds, count, timeout);
+    if (ready > 0 && (fds[0].revents & POLLIN) != 0) {
+        uint64_t value;
+        ssize_t n = read(all->wake, &value, sizeof value);
+        (void)n;
+    }
+    free(fds);
+}
+
+static void *tails_main(void *arg)
+{
+    struct tails *all = arg;
+    bool stop = false;
+    while (!stop) {
+        wait_round(all);
+        (void)pthread_mutex_lock(&all->lock);
+        struct tail *ended = run_round(all);
+        stop = all->stop;
+        (void)pthread_mutex_unlock(&all->lock);
+        end_tails(ended);
+    }
+    return NULL;
+}
+
+struct tails *tails_new(const struct app *app)
+{
+    struct tails *all = calloc(1, sizeof *all);
+    assert(all != NULL);
+    all->app = app;
+    all->space = query_space_new();
+    all->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    assert(all->wake >= 0);
+    (void)pthread_mutex_init(&all->lock, NULL);
+    int rc = pthread_create(&all->thread, NULL, tails_main, all);
+    assert(rc == 0);
+    (void)pthread_setname_np(all->thread, "tails");
+    return all;
+}
+
+void tails_stop(struct tails *all)
+{
+    (void)pthread_mutex_lock(&all->lock);
+    all->stop = true;
+    (void)pthread_mutex_unlock(&all->lock);
+    wake(all);
+    (void)pthread_join(all->thread, NULL);
+    struct tail *ended = NULL;
+    (void)pthread_mutex_lock(&all->lock);
+    for (struct tail *t = all->first, *next; t != NULL; t = next) {
+        next = t->next;
+        if (t->fd < 0)
+            continue; // its exchange has it still
+        start_close(t, WS_GOING_AWAY, SLICE("the server is stopping"));
+        send_out(t);
+        take_off(all, t);
+        t->next = ended;
+        ended = t;
+    }
+    (void)pthread_mutex_unlock(&all->lock);
+    end_tails(ended);
+}
+
+void tails_free(struct tails *all)
+{
+    if (all == NULL)
+        return;
+    assert(all->stop && all->first == NULL);
+    query_space_free(all->space);
+    (void)close(all->wake);
+    (void)pthread_mutex_destroy(&all->lock);
+    free(all);
+}
+
+// --- opening ----------------------------------------------------------------------------------------
+
+enum { HISTORY_DEFAULT = 100, DELAY_SECONDS_MAX = 5 };
+
+static bool read_delay(const struct params *p, int64_t *delay_ns_out, struct err *err)
+{
+    struct slice text = params_get(p, "delay_for");
+    uint64_t seconds = 0;
+    bool digits = text.len <= 9, negative = text.len > 1 && text.ptr[0] == '-';
+    for (size_t i = negative; i < text.len && digits; i++) {
+        digits = text.ptr[i] >= '0' && text.ptr[i] <= '9';
+        seconds = seconds * 10 + (text.ptr[i] - '0');
+    }
+    if (!digits)
+        return err_set(err, ERR_INPUT, "strconv.ParseInt: parsing \"%.*s\": invalid syntax", SLICE_FMT(text));
+    if (negative || seconds > DELAY_SECONDS_MAX)
+        return err_set(err, ERR_INPUT, "delay_for can't be greater than %d", DELAY_SECONDS_MAX);
+    *delay_ns_out = (int64_t)seconds * NS_PER_S;
+    return true;
+}
+
+static bool start_listening(struct tails *all, struct tail *t, struct err *err)
+{
+    (void)pthread_mutex_lock(&all->lock);
+    bool room = all->count < SERVER_TAILS_MAX && !all->stop;
+    if (room) {
+        if (all->feed == NULL)
+            all->feed = store_feed_new(all->app->store);
+        t->next = all->first;
+        all->first = t;
+        all->count++;
+    }
+    unsigned count = all->count;
+    (void)pthread_mutex_unlock(&all->lock);
+    wake(all);
+    return room || err_set(err, ERR_LIMIT, "max concurrent tail requests limit exceeded, count > limit (%u > %u)", count + 1,
+                           (unsigned)SERVER_TAILS_MAX);
+}
+
+// The newest entries since `start`, oldest first, as pending ones.
+static bool read_history(struct tail *t, const struct request *rq, const struct query_range *range, struct err *err)
+{
+    struct query_context context = {.store = t->tails->app->store, .crew = t->tails->app->crew, .tenant = rq->tenant,
+                                    .arena = rq->arena, .categorize = true, .cancelled = rq->cancelled,
+                                    .deadline_mono_ns = rq->arrival_mono_ns + QUERY_TIMEOUT_NS};
+    struct query_result r;
+    if (!query_run(t->query, range, &context, &r, err))
+        return false;
+    size_t count = 0;
+    for (uint32_t i = 0; i < r.streams_count; i++)
+        count += r.streams[i].entries_count;
+    struct hash128 *hashes = malloc((count + 1) * sizeof *hashes);
+    assert(hashes != NULL);
+    (void)pthread_mutex_lock(&t->tails->lock);
+    // What arrived since is behind the history; what of it the history holds was given by it.
+    struct pending *since = t->first;
+    t->first = t->last = NULL;
+    t->pending_bytes = 0;
+    count = 0;
+    for (uint32_t i = 0; i < r.streams_count; i++)
+        for (uint32_t n = r.streams[i].entries_count; n-- > 0;) {
+            const struct result_entry *e = &r.streams[i].entries[n];
+            struct query_entry entry = {.labels = r.streams[i].labels, .time_ns = e->time_ns, .line = e->line,
+                                        .metadata = e->metadata, .parsed = e->parsed};
+            struct slice labels = query_entry_labels(entry.labels, e->metadata, e->parsed, rq->arena);
+            if (labels.ptr == NULL)
+                continue;
+            hashes[count++] = hash_of(labels, e->time_ns, e->line);
+            add_pending(t, &entry, labels, SIZE_MAX);
+        }
+    qsort(hashes, count, sizeof *hashes, by_hash);
+    t->history = hashes;
+    t->history_count = count;
+    while (put_frame(t, INT64_MAX))
+        continue;
+    t->live = true;
+    for (struct pending *p = since, *next; p != NULL; p = next) {
+        next = p->next;
+        p->next = NULL;
+        if (was_given(t, p->hash)) {
+            free(p);
+            continue;
+        }
+        *(t->last != NULL ? &t->last->next : &t->first) = p;
+        t->last = p;
+        t->pending_bytes += p->bytes;
+    }
+    (void)pthread_mutex_unlock(&t->tails->lock);
+    return true;
+}
+
+static bool read_request(struct tail *t, const struct request *rq, struct query_range *range, struct err *err)
+{
+    struct params p;
+    struct params_range times;
+    range->limit = HISTORY_DEFAULT;
+    if (!params_read(rq, &p, err) || !params_range(&p, clock_wall_ns(), &times, err) ||
+        !params_count(&p, "limit", &range->limit, err) || !read_delay(&p, &t->delay_ns, err))
+        return false;
+    struct slice text = arena_copy(&t->arena, params_get(&p, "query"));
+    t->tenant = arena_copy(&t->arena, rq->tenant);
+    t->flags = rq->encoding_flags.len > 0 ? arena_copy(&t->arena, rq->encoding_flags) : (struct slice){0};
+    t->categorize = !t->legacy && slice_find(t->flags, SLICE("categorize-labels")) != SIZE_MAX;
+    range->from_ns = times.from_ns;
+    range->to_ns = times.to_ns > clock_wall_ns() ? times.to_ns : clock_wall_ns();
+    if (range->from_ns > range->to_ns)
+        return err_set(err, ERR_INPUT, "the start of a tail lies in the future");
+    if (!query_parse(text, &t->arena, &t->query, err))
+        return false;
+    return query_kind(t->query) == QUERY_LOGS || err_set(err, ERR_INPUT, "only log selector is supported");
+}
+
+bool tail_open(struct tails *all, const struct request *rq, bool legacy, struct tail **tail_out, struct err *err)
+{
+    struct tail *t = calloc(1, sizeof *t);
+    assert(t != NULL);
+    *t = (struct tail){.tails = all, .legacy = legacy, .fd = -1, .opened_mono_ns = clock_mono_ns()};
+    t->ends_mono_ns = t->opened_mono_ns + TAIL_NS_MAX;
+    arena_init(&t->arena, QUERY_ARENA_BYTES_MAX);
+    buf_init(&t->dropped, 0);
+    buf_init(&t->in, 0);
+    buf_init(&t->out, 0);
+    struct query_range range = {0};
+    if (!read_request(t, rq, &range, err) || !start_listening(all, t, err)) {
+        tail_free(t);
+        return false;
+    }
+    if (!read_history(t, rq, &range, err)) {
+        tail_abandon(t);
+        return false;
+    }
+    *tail_out = t;
+    return true;
+}
+
+void tail_connect(struct tail *t, int fd, struct slice early, void (*closed)(void *ctx), void *ctx)
+{
+    struct tails *all = t->tails;
+    (void)pthread_mutex_lock(&all->lock);
+    buf_put_slice(&t->in, early);
+    t->closed = closed;
+    t->closed_ctx = ctx;
+    t->pinged_mono_ns = clock_mono_ns();
+    t->fd = fd;
+    bool stop = all->stop;
+    if (stop)
+        take_off(all, t);
+    t->next = stop ? NULL : t->next;
+    (void)pthread_mutex_unlock(&all->lock);
+    if (stop)
+        end_tails(t);
+    else
+        wake(all);
+}
+
+void tail_abandon(struct tail *t)
+{
+    struct tails *all = t->tails;
+    (void)pthread_mutex_lock(&all->lock);
+    take_off(all, t);
+    (void)pthread_mutex_unlock(&all->lock);
+    tail_free(t);
+}

@@ -25,7 +25,8 @@ error_log {dir}/error.log;
 worker_processes 1;
 events {{ worker_connections 64; }}
 http {{
-    access_log {dir}/access.log combined;
+    log_format timed '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" rt=$request_time';
+    access_log {dir}/access.log timed;
     client_body_temp_path {dir}/t1; proxy_temp_path {dir}/t2; fastcgi_temp_path {dir}/t3; uwsgi_temp_path {dir}/t4; scgi_temp_path {dir}/t5;
     server {{ listen 127.0.0.1:{port}; root {dir}/www; keepalive_requests 100000; }}
 }}
@@ -94,8 +95,66 @@ def found(server, query, since):
         end = page[0][0]
 
 
+def expressions(dashboard):
+    with open(os.path.join(ROOT, "contrib", "grafana", "dashboards", dashboard)) as f:
+        for panel in json.load(f)["panels"]:
+            for target in panel["targets"]:
+                yield panel["title"], target["expr"], target.get("queryType")
+
+
+def dashboards(tap, server):
+    """Every panel of the dashboard answers something over nginx's log, and names metrics that there are."""
+    now = time.time_ns()
+    for title, expr, kind in expressions("nginx.json"):
+        query = expr.replace("$job", "nginx").replace("$__auto", "5m").replace("$__range", "1h")
+        path, params = ("query", {"time": now}) if kind == "instant" else \
+            ("query_range", {"start": now - 3600 * 10**9, "end": now + 10**9, "step": 15, "limit": 100})
+        a = server.get("/loki/api/v1/" + path, dict(params, query=query))
+        tap.ok(a.status == 200 and a.json()["data"]["result"], "dashboard: " + title, a.text[:500])
+    metrics = set(re.findall(r"^(mstore_\w+)", server.get("/metrics").text, re.M))
+    for title, expr, _ in expressions("mstore.json"):
+        names = set(re.findall(r"mstore_\w+", expr))
+        tap.ok(names and names <= metrics, "dashboard of mstore: " + title, names - metrics)
+
+
+def readme_queries(tap, server):
+    """The queries of the README over nginx's log."""
+    with open(os.path.join(ROOT, "README.md")) as f:
+        text = f.read().split("## Who was that?")[1].split("##")[0]
+    block = "\n".join(line[4:] for line in text.splitlines() if line.startswith("    "))
+    queries = [q.strip() for q in re.split(r"^#.*$", block, flags=re.M) if q.strip()]
+    now = time.time_ns()
+    for query in queries:
+        query = query.replace("203.0.113.7", "127.0.0.1")
+        a = server.get("/loki/api/v1/query_range", {"query": query, "start": now - 36000 * 10**9, "end": now + 10**9, "step": 60})
+        empty_is_right = "status >= 500" in query  # nginx had none
+        tap.ok(a.status == 200 and (a.json()["data"]["result"] or empty_is_right), "README: " + query.splitlines()[0], a.text[:300])
+    tap.ok(len(queries) >= 4, "the README has queries")
+
+
+def opentelemetry(tap):
+    """Half of the records before a crash of the server, half after: each is there once."""
+    count = 100
+    for kind in ("http", "proto"):
+        with Server(["--listen", "127.0.0.1:%d" % free_port()]) as server:
+            url = server.url + ("/otlp/v1/logs" if kind == "http" else "/v1/logs")
+            proc = subprocess.Popen(["node", "otel.js", url, kind, str(count)], cwd=CLIENTS, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            tap.equal(proc.stdout.readline(), b"half\n", "OpenTelemetry (%s) exports" % kind)
+            server.kill9()
+            server.start()
+            proc.communicate(b"go\n", timeout=60)
+            answer = server.query_range('{service_name="shop-%s"}' % kind, tenant="otel-" + kind, flags="categorize-labels")["data"]["result"]
+            entries = [v for s in answer for v in s["values"]]
+            tap.equal(sorted(v[1] for v in entries), sorted("declined %d" % i for i in range(count)), "each record once, over a crash")
+            m = next(v[2]["structuredMetadata"] for v in entries if v[1] == "declined 7")
+            tap.equal({k: m.get(k) for k in ("host_name", "http_status_code", "nested_method", "list", "n", "severity_text", "scope_name", "detected_level")},
+                      {"host_name": "h1", "http_status_code": "500", "nested_method": "GET", "list": '[1,"two"]', "n": "7", "severity_text": "ERROR",
+                       "scope_name": "app", "detected_level": "error"}, "with its attributes")
+
+
 def main():
     tap = Tap()
+    opentelemetry(tap)
     with tempfile.TemporaryDirectory() as folder, Server() as server:
         since = time.time_ns() - 60 * 10**9
         lines = serve_requests(folder)
@@ -124,6 +183,8 @@ def main():
             server.post("/flush")
         tap.equal(sorted(server.get("/loki/api/v1/label/client/values").json()["data"]), ["curl", "pino", "winston-json", "winston-protobuf"],
                   "the label's values are the clients")
+        dashboards(tap, server)
+        readme_queries(tap, server)
     tap.done()
 
 

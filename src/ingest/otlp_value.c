@@ -191,8 +191,10 @@ struct slice otlp_json_id(struct json *j, size_t bytes)
     }
     for (size_t i = 0; i < bytes; i++) {
         int high = hex_digit(text.ptr[2 * i]), low = hex_digit(text.ptr[2 * i + 1]);
-        if (high < 0 || low < 0)
+        if (high < 0 || low < 0) {
             json_fail(j, "an identifier that is not hexadecimal");
+            return SLICE("");
+        }
         to[i] = (uint8_t)(high << 4 | low);
     }
     return slice_of(to, bytes);

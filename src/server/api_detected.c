@@ -1,10 +1,11 @@
-/* api_detected.c -- what Logs Drilldown asks about labels and fields: loki-http.md 12. */
+/* api_detected.c -- what Logs Drilldown asks about labels, fields and patterns: loki-http.md 11, 12. */
 #include "server/route.h"
 
 #include "base/clock.h"
 #include "base/jsonout.h"
 #include "base/limits.h"
 #include "query/detect.h"
+#include "query/patterns.h"
 #include "server/params.h"
 
 #include <inttypes.h>
@@ -153,4 +154,57 @@ void api_detected_field_values(const struct app *app, const struct request *rq, 
         buf_printf(&rs->body, "],\"limit\":%" PRIu32, limit);
     }
     buf_put_cstr(&rs->body, "}\n");
+}
+
+// --- patterns ---------------------------------------------------------------------------------------
+
+static bool answer_patterns(const struct app *app, const struct request *rq, struct response *rs, struct err *err)
+{
+    struct params p;
+    struct params_range range;
+    int64_t step_ns;
+    struct log_patterns patterns;
+    AUTO(query_selector_done) struct query_selector selector = {0};
+    struct query_context context = {.store = app->store, .crew = app->crew, .tenant = rq->tenant, .arena = rq->arena,
+                                    .cancelled = rq->cancelled};
+    if (!params_read(rq, &p, err) || !params_range(&p, clock_wall_ns(), &range, err) ||
+        !params_step(&p, &range, &step_ns, err) || !params_length_ok(&range, err) ||
+        !query_selector_parse(params_get(&p, "query"), false, rq->arena, &selector, err))
+        return false;
+    step_ns = step_ns < NS_PER_S ? NS_PER_S : step_ns / NS_PER_S * NS_PER_S; // samples stand at whole seconds
+    if (!query_patterns(&context, &selector, range.from_ns, range.to_ns, step_ns, QUERY_PATTERNS_NS, &patterns, err))
+        return false;
+    struct buf *b = &rs->body;
+    rs->content_type = CONTENT_JSON;
+    buf_put_cstr(b, "{\"status\":\"success\",\"data\":[");
+    for (size_t i = 0; i < patterns.count; i++) {
+        const struct log_pattern *pattern = &patterns.items[i];
+        bool first = true;
+        buf_put_cstr(b, i > 0 ? ",{\"pattern\":" : "{\"pattern\":");
+        jsonout_string(b, pattern->text);
+        buf_put_cstr(b, ",\"level\":");
+        jsonout_string(b, pattern->level);
+        buf_put_cstr(b, ",\"samples\":[");
+        for (uint32_t t = 0; t < patterns.steps; t++) {
+            if (pattern->counts[t] == 0)
+                continue;
+            buf_printf(b, "%s[%" PRId64 ",%" PRIu32 "]", first ? "" : ",", (patterns.first_ns + t * step_ns) / NS_PER_S,
+                       pattern->counts[t]);
+            first = false;
+        }
+        buf_put_cstr(b, "]}");
+    }
+    buf_put_cstr(b, "]");
+    if (patterns.sampled)
+        buf_printf(b, ",\"warnings\":[\"the time for patterns ended after %" PRIu64 " lines: counts are of a sample\"]",
+                   patterns.lines);
+    buf_put_cstr(b, "}\n");
+    return true;
+}
+
+void api_patterns(const struct app *app, const struct request *rq, struct response *rs)
+{
+    struct err err;
+    if (!answer_patterns(app, rq, rs, &err))
+        response_error(rs, &err, false);
 }

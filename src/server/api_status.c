@@ -118,7 +118,7 @@ void api_drilldown_limits(const struct app *app, const struct request *rq, struc
                   "\"query_timeout\":\"%dm\",\"retention_period\":\"",
                QUERY_ENTRIES_MAX, QUERY_SERIES_MAX, (int)(QUERY_TIMEOUT_NS / NS_PER_S / 60));
     put_duration(b, app->config->retention_ns);
-    buf_put_cstr(b, "\",\"volume_enabled\":true,\"volume_max_series\":1000},\"pattern_ingester_enabled\":false,"
+    buf_put_cstr(b, "\",\"volume_enabled\":true,\"volume_max_series\":1000},\"pattern_ingester_enabled\":true,"
                     "\"version\":\"" MSTORE_VERSION "\"}\n");
 }
 

@@ -29,6 +29,7 @@ static const struct route routes[] = {
     {"/loki/api/v1/detected_labels", READ, ROUTE_QUERY, true, false, api_detected_labels},
     {"/loki/api/v1/detected_fields", READ, ROUTE_QUERY, true, false, api_detected_fields},
     {"/loki/api/v1/detected_field/{name}/values", READ, ROUTE_QUERY, true, false, api_detected_field_values},
+    {"/loki/api/v1/patterns", READ, ROUTE_QUERY, true, false, api_patterns},
     {"/loki/api/v1/drilldown-limits", METHOD_GET, ROUTE_QUERY, false, false, api_drilldown_limits},
     {"/config/tenant/v1/limits", METHOD_GET, ROUTE_QUERY, false, true, api_tenant_limits},
     {"/prometheus/api/v1/rules", METHOD_GET, ROUTE_QUERY, true, false, api_no_rules},

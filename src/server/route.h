@@ -57,3 +57,4 @@ void api_services(const struct app *app, const struct request *rq, struct respon
 void api_log_level(const struct app *app, const struct request *rq, struct response *rs);
 void api_tail(const struct app *app, const struct request *rq, struct response *rs);
 void api_tail_legacy(const struct app *app, const struct request *rq, struct response *rs);
+void api_patterns(const struct app *app, const struct request *rq, struct response *rs);

@@ -98,9 +98,32 @@ def detected(tap, server, base):
         tap.ok(a.status == 400 and text in a.text, "detected_fields: %s" % params, a.text)
 
 
+def patterns(tap, server, base):
+    lines = []
+    for i in range(300):
+        lines.append((base + i * 10 * S, 'level=info msg="user %s logged in" ip=10.0.0.%d took=%dms' % (["bob", "eve", "joe"][i % 3], i % 250, i)))
+        if i % 10 == 0:
+            lines.append((base + i * 10 * S + 1, "level=error msg=\"disk %d is full\" code=%d" % (i, i)))
+    server.push([({"app": "mined"}, lines)])
+    a = server.get("/loki/api/v1/patterns", {"query": '{app="mined"}', "start": base, "end": base + HOUR, "step": "60s"})
+    data = a.json()["data"]
+    tap.equal([(p["pattern"], p["level"], sum(c for _, c in p["samples"])) for p in data],
+              [('level=info msg="user <_> logged in" ip=<_> took=<_>', "info", 300), ('level=error msg="disk <_> is full" code=<_>', "error", 30)],
+              "patterns of lines, the most frequent first")
+    times = [t for t, _ in data[0]["samples"]]
+    tap.ok(all(t % 60 == 0 for t in times) and times == sorted(set(times)) and all(c == 6 for _, c in data[0]["samples"]), "counts by step", data[0])
+    for p in data:
+        found = server.lines('{app="mined"} |> `%s`' % p["pattern"], base, base + HOUR)
+        tap.equal(len(found), sum(c for _, c in p["samples"]), "a pattern finds its lines: " + p["pattern"])
+    tap.equal(server.get("/loki/api/v1/patterns", {"query": '{app="nosuch"}'}).json(), {"status": "success", "data": []}, "none")
+    for query, text in (("", "parse error"), ("{", "parse error"), ('{app="mined"} |= "x"', "only label matchers")):
+        a = server.get("/loki/api/v1/patterns", {"query": query})
+        tap.ok(a.status == 400 and text in a.text, "patterns of %s" % query, a.text)
+
+
 def small(tap, server, base):
     span = {"start": base, "end": base + HOUR}
-    tap.equal(server.get("/api/prom/label/app/values", span).json(), {"values": ["cart", "edge"]}, "legacy label values")
+    tap.equal(server.get("/api/prom/label/app/values", span).json(), {"values": ["cart", "edge", "mined"]}, "legacy label values")
     tap.ok("shard" in server.get("/api/prom/label", span).json()["values"], "legacy label names")
     a = server.get("/api/prom/query", dict(span, query='{app="edge"}', regexp="number 11[0-9]", limit=3)).json()
     tap.equal([e["line"].split('"')[1] for s in a["streams"] for e in s["entries"]], ["number 119", "number 118", "number 117"], "legacy query")
@@ -134,6 +157,7 @@ def main():
         stats(tap, server, base, sizes, "from segments")
         volume(tap, server, base, sizes)
         detected(tap, server, base)
+        patterns(tap, server, base)
         small(tap, server, base)
     tap.done()
 

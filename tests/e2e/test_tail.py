@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -255,7 +256,9 @@ def many(tap, server):
     got = sum(len(ws.entries(1)) for ws in tails)
     tap.equal(got, 200, "200 tails get a line each")
     grown = (rss(server) - before) // 1024
-    tap.ok(grown < 64, "and take less than 64 MiB", "%d MiB" % grown)
+    with open("/proc/%d/maps" % server.pid()) as f: # sanitizers take memory for every byte in use, and keep what was freed
+        factor = 8 if re.search("lib[at]san|__sanitizer", f.read()) else 1
+    tap.ok(grown < 64 * factor, "and take less than 64 MiB", "%d MiB" % grown)
     tap.equal(Ws(server, query='{app="many"}').status, 101, "one more is no matter")
     for ws in tails:
         ws.s.close()

@@ -96,6 +96,10 @@ LINES = [
     ('kv="a=1,b=2"', '| logfmt | line_format `{{regexReplaceAll "([a-z])=(\\\\d)" .kv "$2:$1"}}`', {"kv": "a=1,b=2"}, "1:a,2:b"),
     ('ids="[1,2.5]"', "| logfmt | line_format `{{range fromJson .ids}}[{{.}}]{{end}}`", {"ids": "[1,2.5]"}, "[1][2.5]"),
     ("n=hi", '| logfmt | line_format `{{alignRight 5 .n}}{{.z | default "-"}}`', {"n": "hi"}, "   hi-"),
+    ("s=abcdef", '| logfmt | line_format "{{slice .s 1 3}}-{{slice .s 4}}"', {"s": "abcdef"}, "bc-ef"),
+    ("s=abc", '| logfmt | line_format "{{slice .s 2 9}}" | drop __error_details__', {"s": "abc", "__error__": "TemplateFormatErr"}),
+    ('s="<a href=\'x\'>&"', '| logfmt | line_format "{{html .s}}"', {"s": "<a href='x'>&"}, "&lt;a href=&#39;x&#39;&gt;&amp;"),
+    ('s="a<b=\'c\'"', '| logfmt | line_format "{{js .s}}"', {"s": "a<b='c'"}, "a\\u003Cb\\u003D\\'c\\'"),
     (ESC + "[31mred" + ESC + "[0m", "| decolorize", {}, "red"),
     ("a=1 b=2", '| logfmt | drop a="9", b', {"a": "1"}),
 ]

@@ -258,6 +258,42 @@ FN(urlencode)
     return give_buf(c, &b, out);
 }
 
+FN(html)
+{
+    UNUSED;
+    STRINGS(0, 1)
+    struct buf b;
+    buf_init(&b, OUTPUT_BYTES_MAX);
+    for (size_t i = 0; i < S(0).len; i++) {
+        uint8_t ch = S(0).ptr[i];
+        const char *escaped = ch == '"' ? "&#34;" : ch == '\'' ? "&#39;" : ch == '&' ? "&amp;" : ch == '<' ? "&lt;"
+                              : ch == '>' ? "&gt;" : ch == 0 ? "\xEF\xBF\xBD" : NULL;
+        if (escaped != NULL)
+            buf_put_cstr(&b, escaped);
+        else
+            buf_put_byte(&b, ch);
+    }
+    return give_buf(c, &b, out);
+}
+
+FN(js)
+{
+    UNUSED;
+    STRINGS(0, 1)
+    struct buf b;
+    buf_init(&b, OUTPUT_BYTES_MAX);
+    for (size_t i = 0; i < S(0).len; i++) {
+        uint8_t ch = S(0).ptr[i];
+        if (ch == '\\' || ch == '\'' || ch == '"')
+            buf_printf(&b, "\\%c", ch);
+        else if (ch < ' ' || ch == '<' || ch == '>' || ch == '&' || ch == '=')
+            buf_printf(&b, "\\u%04X", ch);
+        else
+            buf_put_byte(&b, ch);
+    }
+    return give_buf(c, &b, out);
+}
+
 FN(urldecode)
 {
     UNUSED;
@@ -374,6 +410,7 @@ const struct tfunction template_text_functions[] = {
     {"hasPrefix", 2, 2, fn_hasPrefix}, {"hasSuffix", 2, 2, fn_hasSuffix},
     {"indent", 2, 2, fn_indent}, {"nindent", 2, 2, fn_nindent}, {"repeat", 2, 2, fn_repeat},
     {"b64enc", 1, 1, fn_b64enc}, {"b64dec", 1, 1, fn_b64dec}, {"urlencode", 1, 1, fn_urlencode},
+    {"html", 1, 1, fn_html}, {"js", 1, 1, fn_js},
     {"urldecode", 1, 1, fn_urldecode}, {"urlquery", 1, 1, fn_urlencode},
     {"regexReplaceAll", 3, 3, fn_regexReplaceAll},
     {"regexReplaceAllLiteral", 3, 3, fn_regexReplaceAllLiteral}, {"count", 2, 2, fn_count},

@@ -278,6 +278,34 @@ FN(index)
     return true;
 }
 
+FN(slice)
+{
+    const struct tval *v = &args[0];
+    if (v->kind != T_STRING && v->kind != T_LIST)
+        return tcall_fail(c, "error calling slice: can't slice item of type %s", tval_type(v));
+    int64_t len = (int64_t)(v->kind == T_STRING ? v->s.len : v->count), bounds[2] = {0, len};
+    if (v->kind == T_STRING && count == 4)
+        return tcall_fail(c, "error calling slice: cannot 3-index slice a string");
+    for (int i = 1; i < count; i++) {
+        if (args[i].kind != T_INT)
+            return tcall_fail(c, "error calling slice: cannot index slice/array with type %s", tval_type(&args[i]));
+        if (args[i].i < 0 || args[i].i > len)
+            return tcall_fail(c, "error calling slice: index out of range: %" PRId64, args[i].i);
+        if (i < 3)
+            bounds[i - 1] = args[i].i;
+    }
+    if (bounds[0] > bounds[1])
+        return tcall_fail(c, "error calling slice: invalid slice index: %" PRId64 " > %" PRId64, bounds[0], bounds[1]);
+    *out = *v;
+    if (v->kind == T_STRING) {
+        out->s = slice_of(v->s.ptr + bounds[0], (size_t)(bounds[1] - bounds[0]));
+    } else {
+        out->items = v->items + bounds[0];
+        out->count = (size_t)(bounds[1] - bounds[0]);
+    }
+    return true;
+}
+
 static bool print_all(struct tcall *c, const struct tval *args, int count, bool line, struct tval *out)
 {
     struct buf b;
@@ -387,7 +415,7 @@ static const struct tfunction own_functions[] = {
     {"__line__", 0, 0, never}, {"__timestamp__", 0, 0, never}, {"and", 1, -1, never}, {"or", 1, -1, never},
     {"not", 1, 1, fn_not}, {"eq", 2, -1, fn_eq}, {"ne", 2, 2, fn_ne}, {"lt", 2, 2, fn_lt},
     {"le", 2, 2, fn_le}, {"gt", 2, 2, fn_gt}, {"ge", 2, 2, fn_ge}, {"len", 1, 1, fn_len},
-    {"index", 1, -1, fn_index}, {"print", 0, -1, fn_print}, {"println", 0, -1, fn_println},
+    {"index", 1, -1, fn_index}, {"slice", 1, 4, fn_slice}, {"print", 0, -1, fn_print}, {"println", 0, -1, fn_println},
     {"printf", 1, -1, fn_printf},
     {NULL, 0, 0, NULL},
 };

@@ -1,6 +1,8 @@
 /* line.c -- see line.h. */
 #include "query/pipeline/line.h"
 
+#include "base/hash.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
@@ -9,6 +11,7 @@
 void line_space_done(struct line_space *space)
 {
     free(space->items);
+    free(space->slots);
     free(space->dropped);
     *space = (struct line_space){0};
 }
@@ -49,20 +52,58 @@ static void *grown(void *items, size_t *room, size_t item_bytes)
     return items;
 }
 
+// Lines mostly have few labels, and looking at each is the fastest; a line of thousands must not take their square.
+enum { INDEX_FROM = 32 };
+
+static void put_slot(struct line_space *s, size_t number)
+{
+    size_t at = hash64(s->items[number].name) & (s->slots_room - 1);
+    while (s->slots[at] != 0)
+        at = (at + 1) & (s->slots_room - 1);
+    s->slots[at] = (uint32_t)number + 1;
+}
+
+// At most half full.
+static void index_items(struct line_space *s)
+{
+    if (s->slots_room < s->room * 2) {
+        free(s->slots);
+        s->slots_room = s->room * 2;
+        s->slots = malloc(s->slots_room * sizeof *s->slots);
+        assert(s->slots != NULL);
+    }
+    memset(s->slots, 0, s->slots_room * sizeof *s->slots);
+    for (size_t i = 0; i < s->count; i++)
+        put_slot(s, i);
+    s->indexed = true;
+}
+
 static struct line_item *find_item(const struct line *l, struct slice name)
 {
-    for (size_t i = 0; i < l->space->count; i++)
-        if (slice_eq(l->space->items[i].name, name))
-            return &l->space->items[i];
+    const struct line_space *s = l->space;
+    if (s->indexed) {
+        for (size_t at = hash64(name) & (s->slots_room - 1); s->slots[at] != 0; at = (at + 1) & (s->slots_room - 1))
+            if (slice_eq(s->items[s->slots[at] - 1].name, name))
+                return &s->items[s->slots[at] - 1];
+        return NULL;
+    }
+    for (size_t i = 0; i < s->count; i++)
+        if (slice_eq(s->items[i].name, name))
+            return &s->items[i];
     return NULL;
 }
 
 static void add_item(struct line *l, struct slice name, struct slice value, bool parsed)
 {
     struct line_space *s = l->space;
-    if (s->count == s->room)
+    bool full = s->count == s->room;
+    if (full)
         s->items = grown(s->items, &s->room, sizeof *s->items);
     s->items[s->count++] = (struct line_item){name, value, parsed, true};
+    if (s->indexed && !full)
+        put_slot(s, s->count - 1);
+    else if (s->indexed || s->count == INDEX_FROM)
+        index_items(s);
 }
 
 static void open_line(struct line *l)
@@ -72,6 +113,7 @@ static void open_line(struct line *l)
     assert(l->space != NULL);
     l->opened = true;
     l->space->count = l->space->dropped_count = 0;
+    l->space->indexed = false;
     struct label pair;
     for (struct labels_walk w = labels_walk(l->metadata); labels_next(&w, &pair);) {
         if (slice_eq(pair.name, SLICE("__error__")))

@@ -21,6 +21,9 @@ struct line_item {
 struct line_space {
     struct line_item *items;
     size_t count, room;
+    uint32_t *slots; // by name, number + 1; only where there are many items
+    size_t slots_room;
+    bool indexed;
     struct slice *dropped; // stream labels that stages removed
     size_t dropped_count, dropped_room;
 };

@@ -11,22 +11,28 @@
 
 // --- results ----------------------------------------------------------------------------------------
 
+void encode_categories(struct buf *b, struct slice metadata, struct slice parsed)
+{
+    bool has_metadata = metadata.len > 1, has_parsed = parsed.len > 1;
+    buf_put_byte(b, '{');
+    if (has_metadata) {
+        buf_put_cstr(b, "\"structuredMetadata\":");
+        jsonout_labels(b, metadata);
+    }
+    if (has_parsed) {
+        buf_put_cstr(b, has_metadata ? ",\"parsed\":" : "\"parsed\":");
+        jsonout_labels(b, parsed);
+    }
+    buf_put_byte(b, '}');
+}
+
 static void encode_entry(struct buf *b, const struct result_entry *e, bool categorize)
 {
     buf_printf(b, "[\"%" PRId64 "\",", e->time_ns);
     jsonout_string(b, e->line);
     if (categorize) {
-        bool metadata = e->metadata.len > 1, parsed = e->parsed.len > 1;
-        buf_put_cstr(b, ",{");
-        if (metadata) {
-            buf_put_cstr(b, "\"structuredMetadata\":");
-            jsonout_labels(b, e->metadata);
-        }
-        if (parsed) {
-            buf_put_cstr(b, metadata ? ",\"parsed\":" : "\"parsed\":");
-            jsonout_labels(b, e->parsed);
-        }
-        buf_put_byte(b, '}');
+        buf_put_byte(b, ',');
+        encode_categories(b, e->metadata, e->parsed);
     }
     buf_put_byte(b, ']');
 }
@@ -119,7 +125,7 @@ static void encode_stats(struct buf *b, const struct query_stats *s, int64_t que
                s->streams_matched, s->runs_selected, s->runs_pruned, s->blocks_decoded);
 }
 
-static void encode_flags(struct buf *b, struct slice flags)
+void encode_flags(struct buf *b, struct slice flags)
 {
     buf_put_cstr(b, "\"encodingFlags\":[");
     for (bool first = true; flags.ptr != NULL; first = false) {
@@ -129,7 +135,7 @@ static void encode_flags(struct buf *b, struct slice flags)
         jsonout_string(b, comma == SIZE_MAX ? flags : slice_of(flags.ptr, comma));
         flags = comma == SIZE_MAX ? (struct slice){0} : slice_from(flags, comma + 1);
     }
-    buf_put_cstr(b, "],");
+    buf_put_byte(b, ']');
 }
 
 void encode_result(struct buf *b, const struct query_result *r, const struct encode_options *options)
@@ -141,8 +147,10 @@ void encode_result(struct buf *b, const struct query_result *r, const struct enc
         [RESULT_SCALAR] = "scalar",
     };
     buf_printf(b, "{\"status\":\"success\",\"data\":{\"resultType\":\"%s\",", names[r->type]);
-    if (r->type == RESULT_STREAMS && options->encoding_flags.len > 0)
+    if (r->type == RESULT_STREAMS && options->encoding_flags.len > 0) {
         encode_flags(b, options->encoding_flags);
+        buf_put_byte(b, ',');
+    }
     buf_put_cstr(b, "\"result\":");
     if (r->type == RESULT_SCALAR) {
         encode_sample(b, &r->series[0].samples[0]);

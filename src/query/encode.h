@@ -14,5 +14,9 @@ struct encode_options {
 // The whole answer of query and query_range.
 void encode_result(struct buf *b, const struct query_result *result,
                    const struct encode_options *options);
+// Pieces that live tails share: `{"structuredMetadata":{...},"parsed":{...}}`, members that are empty left out, and
+// `"encodingFlags":["a","b"]`.
+void encode_categories(struct buf *b, struct slice metadata, struct slice parsed);
+void encode_flags(struct buf *b, struct slice flags);
 // The answer of the legacy query endpoint: loki-http.md 8.
 void encode_legacy(struct buf *b, const struct query_result *result);

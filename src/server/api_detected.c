@@ -112,15 +112,12 @@ static void encode_field(struct buf *b, const struct detected_field *f)
     buf_put_cstr(b, f->path_count > 0 ? "]}" : "}");
 }
 
-void api_detected_fields(const struct app *app, const struct request *rq, struct response *rs)
+static bool answer_fields(const struct app *app, const struct request *rq, struct response *rs, struct err *err)
 {
-    struct err err;
     struct detected_fields fields;
     uint32_t limit;
-    if (!detect(app, rq, &limit, &fields, &err)) {
-        response_error(rs, &err, false);
-        return;
-    }
+    if (!detect(app, rq, &limit, &fields, err))
+        return false;
     rs->content_type = CONTENT_JSON;
     buf_put_byte(&rs->body, '{');
     for (size_t i = 0; i < fields.count; i++) {
@@ -130,17 +127,22 @@ void api_detected_fields(const struct app *app, const struct request *rq, struct
     if (fields.count > 0)
         buf_printf(&rs->body, "],\"limit\":%" PRIu32, limit);
     buf_put_cstr(&rs->body, "}\n");
+    return true;
 }
 
-void api_detected_field_values(const struct app *app, const struct request *rq, struct response *rs)
+void api_detected_fields(const struct app *app, const struct request *rq, struct response *rs)
 {
     struct err err;
+    if (!answer_fields(app, rq, rs, &err))
+        response_error(rs, &err, false);
+}
+
+static bool answer_field_values(const struct app *app, const struct request *rq, struct response *rs, struct err *err)
+{
     struct detected_fields fields;
     uint32_t limit;
-    if (!detect(app, rq, &limit, &fields, &err)) {
-        response_error(rs, &err, false);
-        return;
-    }
+    if (!detect(app, rq, &limit, &fields, err))
+        return false;
     rs->content_type = CONTENT_JSON;
     buf_put_byte(&rs->body, '{');
     for (size_t i = 0; i < fields.count; i++) {
@@ -154,6 +156,14 @@ void api_detected_field_values(const struct app *app, const struct request *rq, 
         buf_printf(&rs->body, "],\"limit\":%" PRIu32, limit);
     }
     buf_put_cstr(&rs->body, "}\n");
+    return true;
+}
+
+void api_detected_field_values(const struct app *app, const struct request *rq, struct response *rs)
+{
+    struct err err;
+    if (!answer_field_values(app, rq, rs, &err))
+        response_error(rs, &err, false);
 }
 
 // --- patterns ---------------------------------------------------------------------------------------

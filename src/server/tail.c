@@ -14,6 +14,7 @@
 #include "base/jsonout.h"
 #include "base/labels.h"
 #include "base/limits.h"
+#include "query/encode.h"
 #include "server/params.h"
 #include "server/ws.h"
 
@@ -155,22 +156,6 @@ static void put_labels(struct buf *b, struct slice labels, bool legacy)
     buf_done(&text);
 }
 
-// `,{"structuredMetadata":{...},"parsed":{...}}`
-static void put_categories(struct buf *b, const struct query_entry *e)
-{
-    bool metadata = e->metadata.len > 1, parsed = e->parsed.len > 1;
-    buf_put_cstr(b, ",{");
-    if (metadata) {
-        buf_put_cstr(b, "\"structuredMetadata\":");
-        jsonout_labels(b, e->metadata);
-    }
-    if (parsed) {
-        buf_put_cstr(b, metadata ? ",\"parsed\":" : "\"parsed\":");
-        jsonout_labels(b, e->parsed);
-    }
-    buf_put_byte(b, '}');
-}
-
 static void note_dropped(struct tail *t, int64_t time_ns, struct slice labels)
 {
     if (t->dropped_told == DROPPED_TOLD_MAX)
@@ -187,8 +172,10 @@ static void add_pending(struct tail *t, const struct query_entry *e, struct slic
     put_labels(&b, t->categorize ? e->labels : labels, t->legacy);
     size_t labels_len = b.len;
     jsonout_string(&b, e->line);
-    if (t->categorize)
-        put_categories(&b, e);
+    if (t->categorize) {
+        buf_put_byte(&b, ',');
+        encode_categories(&b, e->metadata, e->parsed);
+    }
     size_t bytes = sizeof(struct pending) + b.len;
     struct pending *p = t->pending_bytes + bytes > bytes_max || b.bad ? NULL : malloc(bytes);
     if (p == NULL) {
@@ -243,18 +230,6 @@ static void put_entry(struct buf *b, const struct tail *t, const struct pending 
     buf_put_cstr(b, t->legacy ? "}]}" : "]]}");
 }
 
-static void put_flags(struct buf *b, struct slice flags)
-{
-    buf_put_cstr(b, ",\"encodingFlags\":[");
-    for (bool first = true; flags.ptr != NULL; first = false) {
-        size_t comma = slice_find(flags, SLICE(","));
-        buf_put_cstr(b, first ? "" : ",");
-        jsonout_string(b, comma == SIZE_MAX ? flags : slice_of(flags.ptr, comma));
-        flags = comma == SIZE_MAX ? (struct slice){0} : slice_from(flags, comma + 1);
-    }
-    buf_put_byte(b, ']');
-}
-
 // One frame of what is due. False when nothing is.
 static bool put_frame(struct tail *t, int64_t until_ns)
 {
@@ -275,8 +250,10 @@ static bool put_frame(struct tail *t, int64_t until_ns)
         free(p);
     }
     buf_put_byte(&b, ']');
-    if (t->flags.len > 0 && !t->legacy)
-        put_flags(&b, t->flags);
+    if (t->flags.len > 0 && !t->legacy) {
+        buf_put_byte(&b, ',');
+        encode_flags(&b, t->flags);
+    }
     if (t->dropped_told > 0) {
         buf_put_cstr(&b, ",\"dropped_entries\":[");
         buf_put_slice(&b, buf_slice(&t->dropped));

@@ -126,6 +126,39 @@ static int largest_first(const void *a, const void *b)
     return labels_cmp_printed(x->labels, y->labels);
 }
 
+// A heap of the best, the worst of them first.
+static void sift_down(struct ranked *heap, size_t count, size_t at)
+{
+    for (;;) {
+        size_t worst = at, left = 2 * at + 1, right = left + 1;
+        if (left < count && largest_first(&heap[left], &heap[worst]) > 0)
+            worst = left;
+        if (right < count && largest_first(&heap[right], &heap[worst]) > 0)
+            worst = right;
+        if (worst == at)
+            return;
+        struct ranked moved = heap[at];
+        heap[at] = heap[worst];
+        heap[worst] = moved;
+        at = worst;
+    }
+}
+
+// The first `limit` of them become the largest, in order: cheaper than sorting all by labels where many are equal.
+static size_t take_largest(struct ranked *all, size_t count, size_t limit)
+{
+    size_t kept = count < limit ? count : limit;
+    for (size_t i = kept / 2; i-- > 0;)
+        sift_down(all, kept, i);
+    for (size_t i = kept; i < count && kept > 0; i++)
+        if (largest_first(&all[i], &all[0]) < 0) {
+            all[0] = all[i];
+            sift_down(all, kept, 0);
+        }
+    qsort(all, kept, sizeof *all, largest_first);
+    return kept;
+}
+
 // Sample times are the ends of the buckets, a millisecond early; the last one is the end of the range.
 static int64_t bucket_time(const struct volume *v, uint32_t bucket)
 {
@@ -146,8 +179,8 @@ static bool make_result(const struct volume *v, struct query_result *out, struct
     }
     if (!arena_ok(v->a, "volume", err))
         return false;
-    qsort(ranked, v->table.count, sizeof *ranked, largest_first);
-    for (size_t i = 0; i < v->table.count && i < v->request->limit && ranked[i].total > 0; i++) {
+    size_t kept = take_largest(ranked, v->table.count, v->request->limit);
+    for (size_t i = 0; i < kept && ranked[i].total > 0; i++) {
         struct result_series s = {.labels = ranked[i].labels,
                                   .samples = arena_array(v->a, v->buckets, sizeof *s.samples)};
         if (s.samples == NULL)

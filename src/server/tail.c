@@ -56,7 +56,7 @@ struct tail {
     struct slice tenant;
     struct slice flags; // encoding flags of the request
     bool categorize, legacy, live; // live: the history is written
-    int64_t delay_ns, ends_mono_ns, opened_mono_ns;
+    int64_t delay_ns, ends_mono_ns;
     struct hash128 *history; // sorted; what was given already
     size_t history_count;
     struct pending *first, *last;
@@ -82,7 +82,8 @@ struct tails {
     struct tail *first;
     unsigned count;
     struct store_feed *feed; // while there are tails
-    struct query_space *space;
+    struct query_space *space; // the thread's
+    struct arena scratch;      // likewise; of the entry in hand
     bool stop;
 };
 
@@ -205,12 +206,10 @@ static void offer(struct tails *all, struct tail *t, const struct store_arrival 
     struct query_entry e;
     if (!slice_eq(t->tenant, arrival->tenant) || !query_match(t->query, arrival, all->space, &e))
         return;
-    struct arena labels_arena;
-    arena_init(&labels_arena, QUERY_ARENA_BYTES_MAX);
-    struct slice labels = query_entry_labels(e.labels, e.metadata, e.parsed, &labels_arena);
+    struct slice labels = query_entry_labels(e.labels, e.metadata, e.parsed, &all->scratch);
     if (labels.ptr != NULL && !was_given(t, hash_of(labels, e.time_ns, e.line)))
         add_pending(t, &e, labels, TAIL_PENDING_BYTES_MAX);
-    arena_done(&labels_arena);
+    arena_reset(&all->scratch);
 }
 
 // --- frames -----------------------------------------------------------------------------------------
@@ -450,6 +449,7 @@ struct tails *tails_new(const struct app *app)
     assert(all != NULL);
     all->app = app;
     all->space = query_space_new();
+    arena_init(&all->scratch, QUERY_ARENA_BYTES_MAX);
     all->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     assert(all->wake >= 0);
     (void)pthread_mutex_init(&all->lock, NULL);
@@ -488,6 +488,7 @@ void tails_free(struct tails *all)
         return;
     assert(all->stop && all->first == NULL);
     query_space_free(all->space);
+    arena_done(&all->scratch);
     (void)close(all->wake);
     (void)pthread_mutex_destroy(&all->lock);
     free(all);
@@ -609,8 +610,7 @@ bool tail_open(struct tails *all, const struct request *rq, bool legacy, struct 
 {
     struct tail *t = calloc(1, sizeof *t);
     assert(t != NULL);
-    *t = (struct tail){.tails = all, .legacy = legacy, .fd = -1, .opened_mono_ns = clock_mono_ns()};
-    t->ends_mono_ns = t->opened_mono_ns + TAIL_NS_MAX;
+    *t = (struct tail){.tails = all, .legacy = legacy, .fd = -1, .ends_mono_ns = clock_mono_ns() + TAIL_NS_MAX};
     arena_init(&t->arena, QUERY_ARENA_BYTES_MAX);
     buf_init(&t->dropped, 0);
     buf_init(&t->in, 0);

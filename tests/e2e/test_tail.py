@@ -14,6 +14,7 @@ import urllib.parse
 from lib import Server, Tap, binary
 
 S = 10**9
+TAILS_MAX = 512
 CLIENTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "clients")
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 
@@ -258,7 +259,10 @@ def many(tap, server):
     with open(binary(), "rb") as f: # sanitizers take memory for every byte in use, and keep what was freed
         factor = 8 if b"__sanitizer" in f.read() else 1
     tap.ok(grown < 64 * factor, "and take less than 64 MiB", "%d MiB" % grown)
-    tap.equal(Ws(server, query='{app="many"}').status, 101, "one more is no matter")
+    tails += [Ws(server, query='{app="many"}') for _ in range(TAILS_MAX - 200)]
+    tap.equal({ws.status for ws in tails}, {101}, "%d tails at once" % TAILS_MAX)
+    ws = Ws(server, query='{app="many"}')
+    tap.equal(ws.status, 400, "one more is refused")
     for ws in tails:
         ws.s.close()
 

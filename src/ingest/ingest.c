@@ -114,13 +114,13 @@ static bool append(struct store *store, const struct payload_head *head, struct 
     buf_init(&start, 0);
     payload_put(&start, head);
     struct wal_payload payload = {buf_slice(&start), body};
-    uint32_t added;
+    struct store_added added;
     if (!store_append(store, &ac->batch, &payload, &added, err)) {
         metric_add(COUNTER_REJECTED_STORE, ac->batch.entries_count);
         return false;
     }
-    metric_add(COUNTER_ENTRIES_STORED, added);
-    metric_add(COUNTER_ENTRIES_DEDUPLICATED, ac->batch.entries_count - added);
+    metric_add(COUNTER_ENTRIES_STORED, added.entries);
+    metric_add(COUNTER_ENTRIES_DEDUPLICATED, ac->batch.entries_count - added.entries);
     return true;
 }
 

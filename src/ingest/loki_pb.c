@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "base/utf8.h"
-#include "ingest/pb.h"
+#include "base/pb.h"
 
 #include <inttypes.h>
 

@@ -8,8 +8,6 @@
 
 #include "ingest/otlp_logs.h"
 
-enum { TRACE_ID_BYTES = 16, SPAN_ID_BYTES = 8 };
-
 // `SEVERITY_NUMBER_WARN3`, or the number.
 static int64_t take_severity(struct json *j)
 {

@@ -25,7 +25,6 @@ enum {
     RECORD_SPAN_ID = 10,
     RECORD_OBSERVED = 11,
 };
-enum { TRACE_ID_BYTES = 16, SPAN_ID_BYTES = 8 };
 
 struct otlp_pb {
     struct otlp_logs logs;

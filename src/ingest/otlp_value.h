@@ -11,7 +11,7 @@
 #include "base/err.h"
 #include "base/slice.h"
 #include "ingest/json.h"
-#include "ingest/pb.h"
+#include "base/pb.h"
 
 enum { OTLP_DEPTH_MAX = 64 }; // of values in values; 400
 

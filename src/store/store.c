@@ -232,14 +232,14 @@ static bool share_generation(struct store *st, struct err *err)
 }
 
 static bool append_shared(struct store *st, const struct batch *batch,
-                          const struct wal_payload *payload, uint32_t *added_out, struct err *err)
+                          const struct wal_payload *payload, struct store_added *added_out, struct err *err)
 {
     uint64_t end_pos;
     if (!wal_append(st->wal, payload->head, payload->body, &end_pos, err))
         return false;
     if (!st->options.sync_off && !wal_sync(st->wal, end_pos, err))
         return false;
-    *added_out = head_apply(st->head, batch);
+    *added_out = (struct store_added){.entries = head_apply(st->head, batch)};
     return true;
 }
 
@@ -256,7 +256,7 @@ static bool note_write(struct store *st, bool good, const struct err *err)
 }
 
 bool store_append(struct store *st, const struct batch *batch, const struct wal_payload *payload,
-                  uint32_t *added_out, struct err *err)
+                  struct store_added *added_out, struct err *err)
 {
     assert(batch->entries_count > 0 && !st->options.read_only);
     if (!share_generation(st, err))

@@ -18,6 +18,7 @@
 #include "base/hash.h"
 #include "base/labels.h"
 #include "base/slice.h"
+#include "store/span_block.h"
 
 struct store;
 
@@ -36,7 +37,18 @@ struct batch_stream {
     uint32_t entries_count;  // may be 0
 };
 
-// One request's accepted entries. Everything is borrowed for the duration of the call it is given to.
+// A span: its message (span.h), and what the store asks of it. Valid by span_valid(), IDs not zero.
+struct batch_span {
+    uint8_t trace_id[TRACE_ID_BYTES];
+    uint8_t span_id[SPAN_ID_BYTES];
+    int32_t kind;
+    uint64_t start_ns, end_ns;
+    uint32_t resource; // index into batch.resources
+    uint32_t scope;    // index into batch.scopes
+    struct slice message;
+};
+
+// One request's accepted entries, or spans, or both. Everything is borrowed for the duration of the call it is given to.
 // A label set may occur in several streams of one batch.
 struct batch {
     struct slice tenant;
@@ -46,6 +58,12 @@ struct batch {
     uint32_t entries_count;
     uint64_t line_bytes;     // sum over entries
     uint64_t metadata_bytes; // sum over entries, encoded
+    struct batch_span *spans;
+    uint32_t spans_count;
+    struct slice *resources; // span_resource.bytes
+    struct slice *scopes;    // span_scope.bytes
+    uint32_t resources_count, scopes_count;
+    uint64_t span_bytes; // sum of messages
 };
 
 // What the write-ahead log keeps of a request: opaque to the store, two pieces written back to back.
@@ -86,14 +104,19 @@ MUST_CHECK bool store_open(const struct store_options *options, struct store **s
 // No push or view may be running. NULL is fine.
 void store_close(struct store *store);
 
+struct store_added {
+    uint32_t entries;
+    uint32_t spans;
+};
+
 // Appends one batch and makes it durable.
-// On true every entry survives a crash and is in every view begun later; *added_out counts those that
+// On true every entry and span survives a crash and is in every view begun later; *added_out counts those that
 // were not in the open generation already. On false none is visible: ERR_BUSY when STORE_FROZEN_MAX
 // generations still wait for the keeper after STORE_WAIT_NS_MAX, ERR_FULL when the disk is; after
 // ERR_IO the bytes may have landed, so a restart may bring them back.
 // Keeps no pointer into its arguments. Any thread; may block for one fdatasync.
 MUST_CHECK bool store_append(struct store *store, const struct batch *batch,
-                             const struct wal_payload *payload, uint32_t *added_out,
+                             const struct wal_payload *payload, struct store_added *added_out,
                              struct err *err);
 
 // Freezes the open generation and waits until every frozen one is published. Any thread.
@@ -227,6 +250,48 @@ MUST_CHECK bool view_label_values(struct view *view, struct slice name,
 // Tenants that the store knows, sorted. For offline tools.
 MUST_CHECK bool store_tenants(struct store *store, struct arena *a, struct slice **tenants_out,
                               size_t *tenants_count_out, struct err *err);
+
+// --- spans --------------------------------------------------------------------------------------------
+
+// A block of spans of the view's tenant: part of a segment, or of what a head holds.
+struct view_span_block {
+    uint32_t source; // opaque: segment or head; equal sources never hold a span twice
+    uint32_t block;  // opaque
+    struct span_block_stats stats;
+};
+
+// Blocks with a span whose start lies in [from_ns, to_ns), or which runs in it (`running`: start < to, end >= from), newest
+// start_max_ns first. Lives in `a`.
+MUST_CHECK bool view_span_blocks(struct view *view, int64_t from_ns, int64_t to_ns, bool running, struct arena *a,
+                                 struct view_span_block **blocks_out, uint32_t *count_out, struct err *err);
+// Opens a block for reading in `a`. Many threads may, with arenas of their own. ERR_CORRUPT names the segment.
+MUST_CHECK bool view_span_block_open(struct view *view, const struct view_span_block *block, struct arena *a,
+                                     struct span_block *out, struct err *err);
+
+// Every span of a trace that the view has, wherever it is stored, each once (the oldest stored stays), by start time, then
+// span ID. In `a`. *damaged_out: segments that could not be read were left out; their text is the last one's.
+struct view_trace {
+    struct span *spans;
+    uint32_t spans_count;
+    bool damaged;
+    struct err damage;
+};
+MUST_CHECK bool view_trace(struct view *view, const uint8_t trace_id[TRACE_ID_BYTES], struct arena *a,
+                           struct view_trace *out, struct err *err);
+// Traces of the view that have spans in more than one source: only they can hold a span twice. Hashes (hash64 of the ID),
+// ascending, in `a`.
+MUST_CHECK bool view_spread_traces(struct view *view, int64_t from_ns, int64_t to_ns, struct arena *a,
+                                   uint64_t **hashes_out, size_t *count_out, struct err *err);
+
+// Log entries whose structured metadata has the trace's ID as `trace_id`, each once, by time. In `a`.
+struct view_trace_entry {
+    struct slice labels;   // encoded, of the stream
+    int64_t time_ns;
+    struct slice line;
+    struct slice metadata; // encoded
+};
+MUST_CHECK bool view_trace_entries(struct view *view, const uint8_t trace_id[TRACE_ID_BYTES], struct arena *a,
+                                   struct view_trace_entry **entries_out, uint32_t *count_out, struct err *err);
 
 // --- what arrives ------------------------------------------------------------------------------------
 

@@ -72,7 +72,11 @@ void test_batch_add(struct test_batch *b, const char *labels, int64_t time_ns, c
 bool test_batch_append(struct store *st, struct test_batch *b, uint32_t *added_out, struct err *err)
 {
     struct wal_payload payload = {SLICE("T"), buf_slice(&b->payload)};
-    return store_append(st, &b->batch, &payload, added_out, err);
+    struct store_added added;
+    if (!store_append(st, &b->batch, &payload, &added, err))
+        return false;
+    *added_out = added.entries;
+    return true;
 }
 
 bool test_decode(void *ctx, struct slice payload, struct arena *a, struct batch *batch_out,

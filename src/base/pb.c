@@ -1,5 +1,5 @@
 /* pb.c -- see pb.h. */
-#include "ingest/pb.h"
+#include "base/pb.h"
 
 static bool fail(struct pb *p, const char *what)
 {

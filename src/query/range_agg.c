@@ -198,7 +198,7 @@ struct gatherer {
     struct gathered *gathered; // by number in the table
     size_t gathered_room;
     struct slice stream; // labels of the stream being visited
-    struct span { // times that share their steps, and these
+    struct window_span { // times that share their steps, and these
         int64_t from_ns, last_ns;
         uint32_t first, end;
     } span;
@@ -312,7 +312,7 @@ static bool steps_of(struct gatherer *p, int64_t time_ns, uint32_t *first_out, u
         int64_t end = clamp((__int128)floor_div(from + r->range->range_ns - 1, s->step_ns) + 1);
         __int128 to_first = (__int128)first * s->step_ns - shift; // the last time with this first step
         __int128 to_end = (__int128)end * s->step_ns - r->range->range_ns - shift;
-        p->span = (struct span){.from_ns = time_ns, .last_ns = clamp(to_first < to_end ? to_first : to_end)};
+        p->span = (struct window_span){.from_ns = time_ns, .last_ns = clamp(to_first < to_end ? to_first : to_end)};
         p->span.first = (uint32_t)(first < 0 ? 0 : first > s->count ? s->count : first);
         p->span.end = (uint32_t)(end < 0 ? 0 : end > s->count ? s->count : end);
     }

@@ -19,7 +19,7 @@ struct rd {
 
 static inline struct rd rd_of(struct slice s)
 {
-    return (struct rd){s.ptr, s.ptr + s.len, false};
+    return (struct rd){s.ptr, s.len > 0 ? s.ptr + s.len : s.ptr, false}; // empty slices may be NULL
 }
 
 static inline size_t rd_left(const struct rd *r)
@@ -47,6 +47,12 @@ int64_t rd_zigzag(struct rd *r);
 struct slice rd_bytes(struct rd *r, size_t len);
 // varint length, then so many bytes.
 struct slice rd_prefixed(struct rd *r);
+
+// What put_varint() appends.
+static inline size_t varint_bytes(uint64_t v)
+{
+    return (size_t)(70 - __builtin_clzll(v | 1)) / 7;
+}
 
 void put_u8(struct buf *b, uint8_t v);
 void put_u16(struct buf *b, uint16_t v);

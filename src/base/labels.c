@@ -47,14 +47,6 @@ struct slice labels_canon(struct labels *l)
     return (struct slice){0};
 }
 
-static size_t varint_bytes(uint64_t v)
-{
-    size_t bytes = 1;
-    for (; v >= 0x80; v >>= 7)
-        bytes++;
-    return bytes;
-}
-
 static uint8_t *put_varint_at(uint8_t *to, uint64_t v)
 {
     for (; v >= 0x80; v >>= 7)

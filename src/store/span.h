@@ -18,7 +18,7 @@
 #include "base/slice.h"
 
 enum { TRACE_ID_BYTES = 16, SPAN_ID_BYTES = 8 };
-enum { SPAN_VALUE_DEPTH_MAX = 32 }; // of values in values (traces-http.md 3); deeper is refused at ingest
+enum { SPAN_VALUE_DEPTH_MAX = 32 }; // arrays and maps around a value (traces-http.md 3); deeper is refused at ingest
 
 enum span_kind { KIND_UNSPECIFIED, KIND_INTERNAL, KIND_SERVER, KIND_CLIENT, KIND_PRODUCER, KIND_CONSUMER };
 enum span_status { STATUS_UNSET, STATUS_OK, STATUS_ERROR };
@@ -79,6 +79,7 @@ struct span_resource {
     struct span_attributes attributes;
     struct slice schema_url;
     uint32_t dropped_attributes;
+    struct slice entities; // fields 3 of the Resource message, one after the other, tags included
     struct slice service; // value of the string attribute service.name; empty: none
 };
 
@@ -91,7 +92,10 @@ struct span_scope {
     uint32_t dropped_attributes;
 };
 
-// ERR_CORRUPT: no such message. Attributes live in `a`.
+// As span_valid(), of a ResourceSpans or ScopeSpans message; spans in it are passed over.
+MUST_CHECK bool span_resource_valid(struct slice message, struct err *err);
+MUST_CHECK bool span_scope_valid(struct slice message, struct err *err);
+// ERR_CORRUPT: no such message. Attributes live in `a`. Spans in the message are passed over.
 MUST_CHECK bool span_resource_parse(struct slice bytes, struct arena *a, struct span_resource *out, struct err *err);
 MUST_CHECK bool span_scope_parse(struct slice bytes, struct arena *a, struct span_scope *out, struct err *err);
 // The canonical bytes of the two, from all fields but `bytes` and `service`. A resource or scope message is always present.
@@ -134,7 +138,9 @@ struct span_link {
 };
 
 // A Span message, whole: every nested message is walked, IDs have their lengths (parent and links: or none), values nest to
-// SPAN_VALUE_DEPTH_MAX at most. What passes here is never refused later. ERR_INPUT with protobuf's own words otherwise.
+// SPAN_VALUE_DEPTH_MAX at most. What passes here is never refused later. ERR_INPUT with protobuf's own words when it is no
+// such message; ERR_LIMIT when it is one, but its trace ID or span ID is not 16 or 8 bytes with one that is not zero, or
+// values nest too deeply: a span to reject alone.
 MUST_CHECK bool span_valid(struct slice message, struct err *err);
 
 // Parses a valid message; resource and scope stay NULL. ERR_CORRUPT on others. A parent of zeros is none. A status is

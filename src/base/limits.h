@@ -55,7 +55,9 @@
 // --- server -----------------------------------------------------------------------------------------
 #define SERVER_REQUESTS_MAX 512                  // 503; requests in hand at once
 #define SERVER_CONNECTIONS_MAX 4096              // further ones wait in the kernel's backlog
-#define SERVER_HEAD_BYTES_MAX (512 * KIB)        // 431/414; request line and headers of one request
+#define SERVER_HEAD_BYTES_MAX (512 * KIB)        // 431/414; request line and headers of one request, on
+#define SERVER_LONG_CONNECTIONS_MAX 32           // that many connections whose first request is a GET;
+#define SERVER_SHORT_HEAD_BYTES_MAX (16 * KIB)   // on all others, so that thousands may be idle
 #define SERVER_FORM_BYTES_MAX (10 * MIB)         // 400 `http: POST too large`
 #define SERVER_IDLE_SECONDS_MAX 180              // a silent connection is closed
 #define SERVER_GZIP_BYTES_MIN 1400               // smaller answers are sent as they are

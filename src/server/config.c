@@ -47,6 +47,8 @@ static const struct setting settings[] = {
      "sync: on disk before the answer. crash: a power cut may lose the last seconds, a crash of mstored "
      "nothing"},
     {"require-tenant", KIND_BOOL, AT(require_tenant), NULL, "refuse requests without X-Scope-OrgID"},
+    {"multi-tenant-queries", KIND_BOOL, AT(multi_tenant_queries), NULL,
+     "X-Scope-OrgID: a|b asks several tenants at once"},
     {"allow-anonymous", KIND_BOOL, AT(allow_anonymous), NULL, "listen beyond loopback without tokens"},
     {"rebuild-index", KIND_BOOL, AT(rebuild_index), NULL, "make the index anew from the segments, then serve"},
     {"head-bytes", KIND_BYTES, AT(head_bytes), "BYTES", "seal a generation at this size (an eighth of --memory)"},

@@ -12,6 +12,7 @@
  * An exchange belongs to the MHD thread until it is queued, to one worker until it is resumed, then to the
  * MHD thread again: no lock. What is counted (exchanges, body bytes) is atomic.
  *
+ * listen.h accepts; a connection goes through one of two doors, which differ in how long a request's head may be.
  * A thread of its own looks now and then whether clients of running queries are still there; one that hung
  * up cancels its query.
  *

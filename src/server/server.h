@@ -21,6 +21,7 @@ struct config {
     int64_t retention_ns;
     bool durability_crash;
     bool require_tenant;
+    bool multi_tenant_queries;
     bool allow_anonymous;
     bool rebuild_index;
     int log_level; // enum diag_level

@@ -47,7 +47,6 @@ enum {
     HTTP_THREADS = 2,
     PUSH_THREADS = 6, // they wait for the disk together: one fdatasync serves them all
     QUERY_THREADS = 4,
-    PUSH_QUEUE_MAX = SERVER_REQUESTS_MAX,
     QUERY_QUEUE_MAX = 128,
     WATCH_US = 100 * 1000, // between two looks at the clients of running queries
 };
@@ -85,7 +84,7 @@ struct exchange {
 
 struct server {
     struct app app;
-    struct pool *push_pool, *query_pool;
+    struct pool *pools[ROUTE_POOLS];
     struct listener *listener;
     struct door short_heads, long_heads;
     atomic_uint connections; // of both doors, tails included
@@ -226,10 +225,10 @@ static enum MHD_Result send_response(struct exchange *x)
     return sent;
 }
 
-static enum MHD_Result send_busy(struct exchange *x, const char *text)
+static enum MHD_Result send_busy(struct exchange *x, int status, const char *text)
 {
     metric_add(COUNTER_HTTP_REFUSED, 1);
-    response_text(&x->response, 503, text, true);
+    response_text(&x->response, status, text, true);
     x->response.retry_after_s = 1;
     return send_response(x);
 }
@@ -260,11 +259,11 @@ static enum MHD_Result on_headers(struct exchange *x, const char *method)
         return send_response(x);
     if (atomic_fetch_add(&x->server->exchanges, 1) >= SERVER_REQUESTS_MAX) {
         atomic_fetch_sub(&x->server->exchanges, 1);
-        return send_busy(x, "too many requests in hand");
+        return send_busy(x, 503, "too many requests in hand");
     }
     x->counted = true;
     if (atomic_load(&x->server->app.stopping))
-        return send_busy(x, "the server is stopping");
+        return send_busy(x, 503, "the server is stopping");
     struct slice length = header(x, "Content-Length");
     uint64_t bytes = length.ptr != NULL ? strtoull((const char *)length.ptr, NULL, 10) : 0;
     if (bytes > INGEST_BODY_BYTES_MAX)
@@ -311,12 +310,13 @@ static enum MHD_Result on_whole(struct exchange *x)
     if (x->too_large)
         return send_too_large(x, INGEST_BODY_BYTES_MAX + 1);
     if (x->no_room)
-        return send_busy(x, "too many bytes of request bodies in hand (--memory)");
+        return send_busy(x, 503, "too many bytes of request bodies in hand (--memory)");
     rq->body = buf_slice(&x->body);
     rq->content_type = header(x, "Content-Type");
     rq->content_encoding = header(x, "Content-Encoding");
     rq->tenant_header = header(x, "X-Scope-OrgID");
     rq->encoding_flags = header(x, "X-Loki-Response-Encoding-Flags");
+    rq->query_tags = header(x, "X-Query-Tags");
     rq->upgrade = header(x, "Upgrade");
     if (slice_eq(header(x, "Sec-WebSocket-Version"), SLICE("13")))
         rq->websocket_key = header(x, "Sec-WebSocket-Key");
@@ -325,13 +325,13 @@ static enum MHD_Result on_whole(struct exchange *x)
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     x->fd = info != NULL ? info->connect_fd : -1;
-    struct pool *pool = x->route->pool == ROUTE_PUSH ? x->server->push_pool : x->server->query_pool;
     x->state = EXCHANGE_QUEUED;
     MHD_suspend_connection(x->connection);
-    if (pool_add(pool, x))
+    if (pool_add(x->server->pools[x->route->pool], x))
         return MHD_YES;
     MHD_resume_connection(x->connection);
-    return send_busy(x, "too many outstanding requests");
+    bool stopping = atomic_load(&x->server->app.stopping);
+    return send_busy(x, stopping || x->route->pool != ROUTE_QUERY ? 503 : 429, "too many outstanding requests");
 }
 
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *url,
@@ -454,7 +454,7 @@ static bool start_door(struct server *server, struct door *door, size_t head_byt
             MHD_ALLOW_UPGRADE,
         0, NULL, NULL, on_request, server, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)HTTP_THREADS,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)(HTTP_THREADS * SERVER_CONNECTIONS_MAX),
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SERVER_IDLE_SECONDS_MAX,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(server->app.config->connection_idle_ns / NS_PER_S),
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, head_bytes, MHD_OPTION_URI_LOG_CALLBACK, on_target, door,
         MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, door, MHD_OPTION_END);
@@ -504,8 +504,9 @@ bool server_start(const struct config *config, struct store *store, struct serve
     server->app.tails = tails_new(&server->app);
     server->app.ingest.retention_ns = config->retention_ns;
     server->body_bytes_max = config->memory_bytes / 4;
-    server->push_pool = pool_new("push", PUSH_THREADS, PUSH_QUEUE_MAX, INGEST_ARENA_BYTES_MAX, work);
-    server->query_pool = pool_new("query", QUERY_THREADS, QUERY_QUEUE_MAX, QUERY_ARENA_BYTES_MAX, work);
+    server->pools[ROUTE_PUSH] = pool_new("push", PUSH_THREADS, SERVER_REQUESTS_MAX, INGEST_ARENA_BYTES_MAX, work);
+    server->pools[ROUTE_QUERY] = pool_new("query", QUERY_THREADS, QUERY_QUEUE_MAX, QUERY_ARENA_BYTES_MAX, work);
+    server->pools[ROUTE_STATUS] = pool_new("status", 1, SERVER_REQUESTS_MAX, QUERY_ARENA_BYTES_MAX, work);
     pthread_mutex_init(&server->watch_lock, NULL);
     int rc = pthread_create(&server->watcher, NULL, watch_main, server);
     assert(rc == 0);
@@ -545,16 +546,16 @@ void server_stop(struct server *server)
     listener_stop(server->listener);
     wait_for_exchanges(server);
     // Nothing is suspended once the workers are through; what is still read is refused by the closed queue.
-    pool_stop(server->push_pool);
-    pool_stop(server->query_pool);
+    for (unsigned i = 0; i < ROUTE_POOLS; i++)
+        pool_stop(server->pools[i]);
     tails_stop(server->app.tails);
     stop_door(&server->short_heads);
     stop_door(&server->long_heads);
     atomic_store(&server->watch_stop, true);
     (void)pthread_join(server->watcher, NULL);
     pthread_mutex_destroy(&server->watch_lock);
-    pool_free(server->push_pool);
-    pool_free(server->query_pool);
+    for (unsigned i = 0; i < ROUTE_POOLS; i++)
+        pool_free(server->pools[i]);
     tails_free(server->app.tails);
     crew_free(server->app.crew);
     free(server);

@@ -37,6 +37,7 @@ struct request {
     struct slice content_encoding;
     struct slice tenant_header;
     struct slice encoding_flags;
+    struct slice query_tags;    // `X-Query-Tags`
     struct slice upgrade;       // `Upgrade`
     struct slice websocket_key; // `Sec-WebSocket-Key`; empty unless the version is 13
     struct slice tenant; // checked; empty on routes without; several with `|` between where a route takes many

@@ -5,8 +5,9 @@
 
 #include "server/request.h"
 
-// Where a handler runs: pushes wait for the disk, queries compute; neither may delay the other.
-enum route_pool { ROUTE_PUSH, ROUTE_QUERY };
+// Where a handler runs: pushes wait for the disk, queries compute, and what tells of the server itself is quick. None
+// may delay the others.
+enum route_pool { ROUTE_PUSH, ROUTE_QUERY, ROUTE_STATUS, ROUTE_POOLS };
 
 // Whose data a route is about. MANY: `a|b` too, where the configuration lets queries span tenants.
 enum route_tenant { TENANT_NONE, TENANT_ONE, TENANT_MANY };

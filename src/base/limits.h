@@ -52,7 +52,7 @@
 #define QUERY_LENGTH_NS_MAX (INT64_C(721) * 3600 * 1000000000) // 400; end - start
 #define QUERY_POINTS_MAX 11000                   // 400; steps of a metric query
 #define QUERY_SERIES_MAX 500                     // 400; series of a metric result
-#define QUERY_TIMEOUT_NS (INT64_C(60) * 1000000000) // 504
+#define QUERY_TIMEOUT_NS_DEFAULT (INT64_C(60) * 1000000000) // 504
 #define QUERY_PATTERNS_NS INT64_C(1000000000)   // time for patterns; then they are of a sample
 #define QUERY_ARENA_BYTES_MAX (256 * MIB)        // 400; everything one query holds
 #define QUERY_REGEX_BYTES_MAX (8 * MIB)          // 400; compiled size of one regex
@@ -60,10 +60,12 @@
 // --- server -----------------------------------------------------------------------------------------
 #define SERVER_REQUESTS_MAX 512                  // 503; requests in hand at once
 #define SERVER_CONNECTIONS_MAX 4096              // further ones wait in the kernel's backlog
-#define SERVER_HEAD_BYTES_MAX (512 * KIB)        // 431/414; request line and headers of one request
+#define SERVER_HEAD_BYTES_MAX (512 * KIB)        // 431/414; request line and headers of one request, on
+#define SERVER_LONG_CONNECTIONS_MAX 32           // that many connections whose first request is a GET;
+#define SERVER_SHORT_HEAD_BYTES_MAX (16 * KIB)   // on all others, so that thousands may be idle
 #define SERVER_FORM_BYTES_MAX (10 * MIB)         // 400 `http: POST too large`
-#define SERVER_IDLE_SECONDS_MAX 180              // a silent connection is closed
+#define SERVER_IDLE_NS_DEFAULT (INT64_C(180) * 1000000000)              // a silent connection is closed
 #define SERVER_GZIP_BYTES_MIN 1400               // smaller answers are sent as they are
 #define SERVER_TAILS_MAX 512                     // open at once; 400
 #define TAIL_PENDING_BYTES_MAX (1 * MIB)         // of one tail whose client does not read; then entries are dropped
-#define TAIL_NS_MAX (INT64_C(3600) * 1000000000) // closed with 1011
+#define TAIL_NS_DEFAULT (INT64_C(3600) * 1000000000) // closed with 1011

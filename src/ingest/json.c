@@ -247,7 +247,7 @@ struct slice json_raw(struct json *j)
 {
     (void)json_peek(j);
     const uint8_t *from = j->pos;
-    skip_value(j, 0);
+    skip_value(j, 1);
     return slice_of(from, (size_t)(j->pos - from));
 }
 

@@ -195,6 +195,17 @@ static bool too_many_series(struct err *err)
                    QUERY_SERIES_MAX);
 }
 
+// What Logs Drilldown looks for: loki-http.md 5.7.
+static bool warn_of_series(struct evaluation *ev)
+{
+    size_t room = ev->warnings_count;
+    if (!arena_grow(ev->a, (void **)&ev->warnings, sizeof *ev->warnings, ev->warnings_count, &room))
+        return false;
+    ev->warnings[ev->warnings_count++] = arena_printf(
+        ev->a, "maximum number of series (%d) reached for a single query; returning partial results", QUERY_SERIES_MAX);
+    return true;
+}
+
 static bool make_result(struct evaluation *ev, const struct matrix *m, bool keep_order,
                         struct query_result *out, struct err *err)
 {
@@ -211,8 +222,13 @@ static bool make_result(struct evaluation *ev, const struct matrix *m, bool keep
                     (struct result_sample){ev->steps.from_ns + t * ev->steps.step_ns, s->values[t]};
         if (r.samples_count == 0)
             continue;
-        if (out->series_count == QUERY_SERIES_MAX)
+        if (out->series_count == QUERY_SERIES_MAX && !ev->context->partial_series)
             return too_many_series(err);
+        if (out->series_count == QUERY_SERIES_MAX) {
+            if (!warn_of_series(ev))
+                return matrix_no_memory(ev, err);
+            break;
+        }
         out->series[out->series_count++] = r;
     }
     if (ev->a->overflowed)

@@ -123,6 +123,7 @@ struct query_context {
     struct slice tenant;
     struct arena *arena;         // results and scratch
     bool categorize;             // group streams by stream labels alone
+    bool partial_series;         // too many series: a warning and those that fit, instead of ERR_LIMIT
     int64_t deadline_mono_ns;    // 0: none; then ERR_TIMEOUT
     const atomic_bool *cancelled; // may be NULL; then ERR_CANCELLED
 };

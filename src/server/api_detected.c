@@ -90,7 +90,7 @@ static bool detect(const struct app *app, const struct request *rq, uint32_t *li
     range.from_ns = times.from_ns;
     range.to_ns = times.to_ns;
     struct query_context context = {.store = app->store, .crew = app->crew, .tenant = rq->tenant, .arena = rq->arena,
-                                    .deadline_mono_ns = rq->arrival_mono_ns + QUERY_TIMEOUT_NS,
+                                    .deadline_mono_ns = rq->arrival_mono_ns + app->config->query_timeout_ns,
                                     .cancelled = rq->cancelled};
     // All fields are looked at for the values of one; the limit is on the values then.
     return query_detect_fields(query, &range, &context, rq->name.len > 0 ? UINT32_MAX : *limit_out, out, err);

@@ -22,6 +22,23 @@ static bool has_flag(struct slice flags, struct slice wanted)
     return false;
 }
 
+// Logs Drilldown shows what it gets beside a warning, others an error (loki-http.md 1.2).
+static bool is_drilldown(struct slice tags)
+{
+    static const char key[] = "source=";
+    for (struct slice rest = tags; rest.ptr != NULL;) {
+        size_t comma = slice_find(rest, SLICE(","));
+        struct slice tag = comma == SIZE_MAX ? rest : slice_of(rest.ptr, comma);
+        rest = comma == SIZE_MAX ? (struct slice){0} : slice_from(rest, comma + 1);
+        while (tag.len > 0 && tag.ptr[0] == ' ')
+            tag = slice_from(tag, 1);
+        if (tag.len > strlen(key) && strncasecmp((const char *)tag.ptr, key, strlen(key)) == 0 &&
+            slice_eq(slice_from(tag, strlen(key)), SLICE("grafana-lokiexplore-app")))
+            return true;
+    }
+    return false;
+}
+
 static bool run(const struct app *app, const struct request *rq, const struct query *query,
                 const struct query_range *range, bool explain, struct response *rs, struct err *err)
 {
@@ -31,7 +48,8 @@ static bool run(const struct app *app, const struct request *rq, const struct qu
         .tenant = rq->tenant,
         .arena = rq->arena,
         .categorize = has_flag(rq->encoding_flags, SLICE("categorize-labels")),
-        .deadline_mono_ns = rq->arrival_mono_ns + QUERY_TIMEOUT_NS,
+        .partial_series = is_drilldown(rq->query_tags),
+        .deadline_mono_ns = rq->arrival_mono_ns + app->config->query_timeout_ns,
         .cancelled = rq->cancelled,
     };
     struct query_result result;
@@ -133,7 +151,7 @@ static bool answer_legacy(const struct app *app, const struct request *rq, struc
     range.from_ns = times.from_ns;
     range.to_ns = times.to_ns;
     struct query_context context = {.store = app->store, .crew = app->crew, .tenant = rq->tenant, .arena = rq->arena,
-                                    .deadline_mono_ns = rq->arrival_mono_ns + QUERY_TIMEOUT_NS,
+                                    .deadline_mono_ns = rq->arrival_mono_ns + app->config->query_timeout_ns,
                                     .cancelled = rq->cancelled};
     struct query_result result;
     if (!query_run(query, &range, &context, &result, err))

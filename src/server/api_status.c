@@ -95,11 +95,14 @@ void api_log_level(const struct app *app, const struct request *rq, struct respo
 // A Prometheus duration of whole units, the largest that fit.
 static void put_duration(struct buf *b, int64_t ns)
 {
-    int64_t s = ns / NS_PER_S;
-    if (s % 3600 == 0 && s > 0)
-        buf_printf(b, s % 86400 == 0 ? "%" PRId64 "d" : "%" PRId64 "h", s % 86400 == 0 ? s / 86400 : s / 3600);
-    else
-        buf_printf(b, "%" PRId64 "s", s);
+    static const struct {
+        const char *name;
+        int64_t ns;
+    } units[] = {{"d", NS_PER_DAY}, {"h", NS_PER_HOUR}, {"m", 60 * NS_PER_S}, {"s", NS_PER_S}, {"ms", NS_PER_MS}};
+    size_t i = 0;
+    while (i + 1 < COUNT_OF(units) && (ns < units[i].ns || ns % units[i].ns != 0))
+        i++;
+    buf_printf(b, "%" PRId64 "%s", ns == 0 ? 0 : ns / units[i].ns, ns == 0 ? "s" : units[i].name);
 }
 
 void api_drilldown_limits(const struct app *app, const struct request *rq, struct response *rs)
@@ -115,8 +118,10 @@ void api_drilldown_limits(const struct app *app, const struct request *rq, struc
     buf_printf(b, ",\"max_entries_limit_per_query\":%d,\"max_line_size_truncate\":false,\"max_query_bytes_read\":\"0B\","
                   "\"max_query_length\":\"30d1h\",\"max_query_lookback\":\"0s\",\"max_query_range\":\"0s\","
                   "\"max_query_series\":%d,\"metric_aggregation_enabled\":false,\"pattern_persistence_enabled\":false,"
-                  "\"query_timeout\":\"%dm\",\"retention_period\":\"",
-               QUERY_ENTRIES_MAX, QUERY_SERIES_MAX, (int)(QUERY_TIMEOUT_NS / NS_PER_S / 60));
+                  "\"query_timeout\":\"",
+               QUERY_ENTRIES_MAX, QUERY_SERIES_MAX);
+    put_duration(b, app->config->query_timeout_ns);
+    buf_put_cstr(b, "\",\"retention_period\":\"");
     put_duration(b, app->config->retention_ns);
     buf_put_cstr(b, "\",\"volume_enabled\":true,\"volume_max_series\":1000},\"pattern_ingester_enabled\":true,"
                     "\"version\":\"" MSTORE_VERSION "\"}\n");
@@ -132,9 +137,12 @@ void api_tenant_limits(const struct app *app, const struct request *rq, struct r
     buf_printf(b, "max_line_size: %" PRIu64 "\nmax_structured_metadata_size: %" PRIu64
                   "\nmax_structured_metadata_entries_count: %u\n",
                INGEST_LINE_BYTES_MAX, INGEST_METADATA_BYTES_MAX, INGEST_METADATA_PAIRS_MAX);
-    buf_printf(b, "max_entries_limit_per_query: %d\nmax_query_series: %d\nmax_query_length: %" PRId64 "h\nquery_timeout: %" PRId64 "s\n",
-               QUERY_ENTRIES_MAX, QUERY_SERIES_MAX, QUERY_LENGTH_NS_MAX / NS_PER_S / 3600, QUERY_TIMEOUT_NS / NS_PER_S);
-    buf_put_cstr(b, "retention_period: ");
+    buf_printf(b, "max_entries_limit_per_query: %d\nmax_query_series: %d\nmax_query_length: %" PRId64 "h\nquery_timeout: ",
+               QUERY_ENTRIES_MAX, QUERY_SERIES_MAX, QUERY_LENGTH_NS_MAX / NS_PER_S / 3600);
+    put_duration(b, app->config->query_timeout_ns);
+    buf_put_cstr(b, "\ntail_max_duration: ");
+    put_duration(b, app->config->tail_ns);
+    buf_put_cstr(b, "\nretention_period: ");
     put_duration(b, app->config->retention_ns);
     buf_put_cstr(b, "\n");
 }

@@ -47,10 +47,15 @@ static const struct setting settings[] = {
      "sync: on disk before the answer. crash: a power cut may lose the last seconds, a crash of mstored "
      "nothing"},
     {"require-tenant", KIND_BOOL, AT(require_tenant), NULL, "refuse requests without X-Scope-OrgID"},
+    {"multi-tenant-queries", KIND_BOOL, AT(multi_tenant_queries), NULL,
+     "X-Scope-OrgID: a|b asks several tenants at once"},
     {"allow-anonymous", KIND_BOOL, AT(allow_anonymous), NULL, "listen beyond loopback without tokens"},
     {"rebuild-index", KIND_BOOL, AT(rebuild_index), NULL, "make the index anew from the segments, then serve"},
     {"head-bytes", KIND_BYTES, AT(head_bytes), "BYTES", "seal a generation at this size (an eighth of --memory)"},
     {"head-idle", KIND_DURATION, AT(head_idle_ns), "DURATION", "seal a generation idle for this long (1h)"},
+    {"query-timeout", KIND_DURATION, AT(query_timeout_ns), "DURATION", "end a query after this with 504 (1m)"},
+    {"tail-duration", KIND_DURATION, AT(tail_ns), "DURATION", "close a live tail after this (1h)"},
+    {"connection-idle", KIND_DURATION, AT(connection_idle_ns), "DURATION", "close a connection silent for this long (3m)"},
     {"log-level", KIND_LEVEL, AT(log_level), "LEVEL", "debug, info, warn or error (info)"},
 };
 
@@ -59,6 +64,9 @@ void config_init(struct config *c)
     *c = (struct config){.memory_bytes = MEMORY_BYTES_DEFAULT,
                          .retention_ns = RETENTION_NS_DEFAULT,
                          .head_idle_ns = HEAD_IDLE_NS_DEFAULT,
+                         .query_timeout_ns = QUERY_TIMEOUT_NS_DEFAULT,
+                         .tail_ns = TAIL_NS_DEFAULT,
+                         .connection_idle_ns = SERVER_IDLE_NS_DEFAULT,
                          .log_level = DIAG_INFO};
 }
 
@@ -326,6 +334,10 @@ static bool check(struct config *c, struct err *err)
         return err_set(err, ERR_INPUT, "no data directory: --data DIR (see --help)");
     if (c->memory_bytes < MEMORY_BYTES_MIN)
         return err_set(err, ERR_INPUT, "--memory: at least %llu MiB", (unsigned long long)(MEMORY_BYTES_MIN / MIB));
+    if (c->connection_idle_ns < NS_PER_S)
+        return err_set(err, ERR_INPUT, "--connection-idle: at least 1s");
+    if (c->query_timeout_ns <= 0 || c->tail_ns <= 0)
+        return err_set(err, ERR_INPUT, "--query-timeout, --tail-duration: longer than 0s");
     if (c->head_bytes == 0)
         c->head_bytes = c->memory_bytes / 8;
     for (unsigned i = 0; i < c->listen_count && !c->allow_anonymous; i++)
@@ -385,6 +397,12 @@ bool config_read(struct config *c, int argc, char **argv, const char **show_out,
     return good;
 }
 
+static void put_duration(struct buf *b, int64_t ns)
+{
+    bool whole = ns % NS_PER_S == 0;
+    buf_printf(b, whole ? "%" PRId64 "s" : "%" PRId64 "ms", ns / (whole ? NS_PER_S : NS_PER_MS));
+}
+
 void config_print_yaml(const struct config *c, struct buf *b)
 {
     for (size_t i = 0; i < COUNT_OF(settings); i++) {
@@ -407,7 +425,7 @@ void config_print_yaml(const struct config *c, struct buf *b)
             buf_printf(b, "%" PRIu64, *(const uint64_t *)from);
             break;
         case KIND_DURATION:
-            buf_printf(b, "%" PRId64 "s", *(const int64_t *)from / NS_PER_S);
+            put_duration(b, *(const int64_t *)from);
             break;
         case KIND_DURABILITY:
             buf_put_cstr(b, *(const bool *)from ? "crash" : "sync");

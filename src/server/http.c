@@ -12,6 +12,7 @@
  * An exchange belongs to the MHD thread until it is queued, to one worker until it is resumed, then to the
  * MHD thread again: no lock. What is counted (exchanges, body bytes) is atomic.
  *
+ * listen.h accepts; a connection goes through one of two doors, which differ in how long a request's head may be.
  * A thread of its own looks now and then whether clients of running queries are still there; one that hung
  * up cancels its query.
  *
@@ -23,17 +24,16 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/metric.h"
-#include "server/gzip.h"
 #include "query/crew.h"
+#include "server/gzip.h"
+#include "server/listen.h"
 #include "server/pool.h"
 #include "server/route.h"
 #include "server/tail.h"
 #include "server/ws.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <microhttpd.h>
-#include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -47,21 +47,27 @@ enum {
     HTTP_THREADS = 2,
     PUSH_THREADS = 6, // they wait for the disk together: one fdatasync serves them all
     QUERY_THREADS = 4,
-    PUSH_QUEUE_MAX = SERVER_REQUESTS_MAX,
     QUERY_QUEUE_MAX = 128,
     WATCH_US = 100 * 1000, // between two looks at the clients of running queries
-    READ_STEP_BYTES = 64 * 1024,
-    LISTEN_BACKLOG = 1024,
 };
 
 enum exchange_state { EXCHANGE_NEW, EXCHANGE_BODY, EXCHANGE_QUEUED, EXCHANGE_ANSWERED };
 
+// Connections whose requests may have heads of a certain size. A connection belongs to one door as long as it lives.
+struct door {
+    struct server *server;
+    struct MHD_Daemon *daemon;
+    atomic_uint connections; // those that became tails not counted
+};
+
 struct exchange {
     uint32_t magic;
     struct server *server;
+    struct door *door;
     struct MHD_Connection *connection;
     enum exchange_state state;
-    bool counted; // against SERVER_REQUESTS_MAX
+    bool counted;  // against SERVER_REQUESTS_MAX
+    bool upgraded; // the socket is a tail's
     const struct route *route;
     struct arena arena; // target, name, location: what lives as long as the exchange
     char *target;       // owned; as it came
@@ -78,10 +84,10 @@ struct exchange {
 
 struct server {
     struct app app;
-    struct pool *push_pool, *query_pool;
-    struct MHD_Daemon *daemons[SERVER_LISTEN_MAX];
-    unsigned daemons_count;
-    struct buf addresses; // for people: "127.0.0.1:3100,..."
+    struct pool *pools[ROUTE_POOLS];
+    struct listener *listener;
+    struct door short_heads, long_heads;
+    atomic_uint connections; // of both doors, tails included
     uint64_t body_bytes_max;
     atomic_uint exchanges;
     _Atomic uint64_t body_bytes;
@@ -100,7 +106,8 @@ static void *on_target(void *cls, const char *target, struct MHD_Connection *con
     struct exchange *x = calloc(1, sizeof *x);
     assert(x != NULL);
     x->magic = EXCHANGE_MAGIC;
-    x->server = cls;
+    x->door = cls;
+    x->server = x->door->server;
     x->connection = connection;
     x->target = strdup(target);
     assert(x->target != NULL);
@@ -126,6 +133,8 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **cl
         atomic_fetch_sub(&x->server->exchanges, 1);
     if (x->response.tail != NULL) // the client left before it was connected
         tail_abandon(x->response.tail);
+    if (x->upgraded)
+        atomic_fetch_add(&x->door->connections, 1); // its end, which is told next, subtracts one
     buf_done(&x->body);
     buf_done(&x->response.body);
     arena_done(&x->arena);
@@ -162,6 +171,9 @@ static void on_upgrade(void *cls, struct MHD_Connection *connection, void *closu
     if (x->counted)
         atomic_fetch_sub(&x->server->exchanges, 1);
     x->counted = false;
+    // A tail asks nothing more: its place is for others.
+    x->upgraded = true;
+    atomic_fetch_sub(&x->door->connections, 1);
     tail_connect(MOVE(x->response.tail), fd, slice_of(early, early_bytes), on_tail_closed, urh);
 }
 
@@ -213,10 +225,10 @@ static enum MHD_Result send_response(struct exchange *x)
     return sent;
 }
 
-static enum MHD_Result send_busy(struct exchange *x, const char *text)
+static enum MHD_Result send_busy(struct exchange *x, int status, const char *text)
 {
     metric_add(COUNTER_HTTP_REFUSED, 1);
-    response_text(&x->response, 503, text, true);
+    response_text(&x->response, status, text, true);
     x->response.retry_after_s = 1;
     return send_response(x);
 }
@@ -247,11 +259,11 @@ static enum MHD_Result on_headers(struct exchange *x, const char *method)
         return send_response(x);
     if (atomic_fetch_add(&x->server->exchanges, 1) >= SERVER_REQUESTS_MAX) {
         atomic_fetch_sub(&x->server->exchanges, 1);
-        return send_busy(x, "too many requests in hand");
+        return send_busy(x, 503, "too many requests in hand");
     }
     x->counted = true;
     if (atomic_load(&x->server->app.stopping))
-        return send_busy(x, "the server is stopping");
+        return send_busy(x, 503, "the server is stopping");
     struct slice length = header(x, "Content-Length");
     uint64_t bytes = length.ptr != NULL ? strtoull((const char *)length.ptr, NULL, 10) : 0;
     if (bytes > INGEST_BODY_BYTES_MAX)
@@ -298,12 +310,13 @@ static enum MHD_Result on_whole(struct exchange *x)
     if (x->too_large)
         return send_too_large(x, INGEST_BODY_BYTES_MAX + 1);
     if (x->no_room)
-        return send_busy(x, "too many bytes of request bodies in hand (--memory)");
+        return send_busy(x, 503, "too many bytes of request bodies in hand (--memory)");
     rq->body = buf_slice(&x->body);
     rq->content_type = header(x, "Content-Type");
     rq->content_encoding = header(x, "Content-Encoding");
     rq->tenant_header = header(x, "X-Scope-OrgID");
     rq->encoding_flags = header(x, "X-Loki-Response-Encoding-Flags");
+    rq->query_tags = header(x, "X-Query-Tags");
     rq->upgrade = header(x, "Upgrade");
     if (slice_eq(header(x, "Sec-WebSocket-Version"), SLICE("13")))
         rq->websocket_key = header(x, "Sec-WebSocket-Key");
@@ -312,13 +325,13 @@ static enum MHD_Result on_whole(struct exchange *x)
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     x->fd = info != NULL ? info->connect_fd : -1;
-    struct pool *pool = x->route->pool == ROUTE_PUSH ? x->server->push_pool : x->server->query_pool;
     x->state = EXCHANGE_QUEUED;
     MHD_suspend_connection(x->connection);
-    if (pool_add(pool, x))
+    if (pool_add(x->server->pools[x->route->pool], x))
         return MHD_YES;
     MHD_resume_connection(x->connection);
-    return send_busy(x, "too many outstanding requests");
+    bool stopping = atomic_load(&x->server->app.stopping);
+    return send_busy(x, stopping || x->route->pool != ROUTE_QUERY ? 503 : 429, "too many outstanding requests");
 }
 
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *url,
@@ -411,10 +424,15 @@ static void work(void *item, struct arena *arena)
 static void on_connection(void *cls, struct MHD_Connection *connection, void **closure,
                           enum MHD_ConnectionNotificationCode code)
 {
-    (void)cls;
     (void)connection;
     (void)closure;
-    metric_gauge_add(GAUGE_CONNECTIONS, code == MHD_CONNECTION_NOTIFY_STARTED ? 1 : -1);
+    struct door *door = cls;
+    bool started = code == MHD_CONNECTION_NOTIFY_STARTED;
+    metric_gauge_add(GAUGE_CONNECTIONS, started ? 1 : -1);
+    if (started)
+        return; // counted when it was taken
+    atomic_fetch_sub(&door->connections, 1);
+    atomic_fetch_sub(&door->server->connections, 1);
 }
 
 // Request targets are taken raw: routes decode them once, by their own rules.
@@ -427,88 +445,52 @@ static size_t keep_escapes(void *cls, struct MHD_Connection *connection, char *t
 
 // --- life -------------------------------------------------------------------------------------------
 
-static bool split_address(const char *address, char *host, size_t host_room, const char **port_out)
+static bool start_door(struct server *server, struct door *door, size_t head_bytes, struct err *err)
 {
-    const char *colon = strrchr(address, ':');
-    if (colon == NULL || colon[1] == '\0')
-        return false;
-    const char *from = address;
-    size_t len = (size_t)(colon - address);
-    if (len >= 2 && from[0] == '[' && from[len - 1] == ']') {
-        from++;
-        len -= 2;
-    }
-    if (len >= host_room)
-        return false;
-    memcpy(host, from, len);
-    host[len] = '\0';
-    *port_out = colon + 1;
-    return true;
+    door->server = server;
+    // We count connections ourselves, so the library's limit is out of reach for each of its threads.
+    door->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME |
+            MHD_ALLOW_UPGRADE,
+        0, NULL, NULL, on_request, server, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)HTTP_THREADS,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)(HTTP_THREADS * SERVER_CONNECTIONS_MAX),
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(server->app.config->connection_idle_ns / NS_PER_S),
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, head_bytes, MHD_OPTION_URI_LOG_CALLBACK, on_target, door,
+        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, door, MHD_OPTION_END);
+    return door->daemon != NULL || err_set(err, ERR_IO, "the HTTP library did not start");
 }
 
-static bool listen_on(const char *address, int *fd_out, struct err *err)
+static bool has_room(void *ctx)
 {
-    char host[256];
-    const char *port;
-    if (!split_address(address, host, sizeof host, &port))
-        return err_set(err, ERR_INPUT, "listen address %s: expected ADDR:PORT", address);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found;
-    int rc = getaddrinfo(host[0] != '\0' ? host : NULL, port, &hints, &found);
-    if (rc != 0)
-        return err_set(err, ERR_INPUT, "listen address %s: %s", address, gai_strerror(rc));
-    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
-    bool good = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-                bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, LISTEN_BACKLOG) == 0;
-    int why = errno;
-    freeaddrinfo(found);
-    if (good) {
-        *fd_out = fd;
-        return true;
-    }
-    if (fd >= 0)
-        (void)close(fd);
-    return err_errno(err, why, "listen on %s", address);
+    struct server *server = ctx;
+    return atomic_load(&server->connections) < SERVER_CONNECTIONS_MAX;
 }
 
-// With the port that a 0 became.
-static void note_address(struct server *server, const char *address, int fd)
+static bool begins_with_get(int fd)
 {
-    struct sockaddr_storage bound;
-    socklen_t len = sizeof bound;
-    char port[NI_MAXSERV] = "0";
-    if (getsockname(fd, (struct sockaddr *)&bound, &len) == 0)
-        (void)getnameinfo((struct sockaddr *)&bound, len, NULL, 0, port, sizeof port, NI_NUMERICSERV);
-    buf_printf(&server->addresses, "%s%.*s:%s", server->addresses.len > 0 ? "," : "",
-               (int)(strrchr(address, ':') - address), address, port);
+    char first[4];
+    return recv(fd, first, sizeof first, MSG_PEEK | MSG_DONTWAIT) == sizeof first && memcmp(first, "GET ", 4) == 0;
+}
+
+// Whoever reads sends queries in request lines, and has few connections; agents push, and are many. The library
+// clears all of a connection's memory between two requests, so room for long heads is not for everyone.
+static void take_connection(void *ctx, int fd, const struct sockaddr *peer, socklen_t peer_bytes)
+{
+    struct server *server = ctx;
+    bool long_heads = atomic_load(&server->long_heads.connections) < SERVER_LONG_CONNECTIONS_MAX && begins_with_get(fd);
+    struct door *door = long_heads ? &server->long_heads : &server->short_heads;
+    atomic_fetch_add(&server->connections, 1);
+    atomic_fetch_add(&door->connections, 1);
+    if (MHD_add_connection(door->daemon, fd, peer, peer_bytes) != MHD_YES) { // closed by it
+        atomic_fetch_sub(&server->connections, 1);
+        atomic_fetch_sub(&door->connections, 1);
+    }
 }
 
 void server_addresses(const struct server *server, struct buf *b)
 {
-    buf_put_slice(b, buf_slice(&server->addresses));
-}
-
-static bool start_daemon(struct server *server, const char *address, struct err *err)
-{
-    int fd;
-    if (!listen_on(address, &fd, err))
-        return false;
-    struct MHD_Daemon *daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE, 0, NULL, NULL, on_request, server,
-        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)HTTP_THREADS,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)SERVER_CONNECTIONS_MAX,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SERVER_IDLE_SECONDS_MAX,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)SERVER_HEAD_BYTES_MAX,
-        MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t)READ_STEP_BYTES,
-        MHD_OPTION_URI_LOG_CALLBACK, on_target, server, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
-        server, MHD_OPTION_END);
-    if (daemon == NULL) {
-        (void)close(fd);
-        return err_set(err, ERR_IO, "listen on %s: the HTTP library did not start", address);
-    }
-    note_address(server, address, fd);
-    server->daemons[server->daemons_count++] = daemon;
-    return true;
+    listener_addresses(server->listener, b);
 }
 
 bool server_start(const struct config *config, struct store *store, struct server **server_out,
@@ -522,17 +504,20 @@ bool server_start(const struct config *config, struct store *store, struct serve
     server->app.tails = tails_new(&server->app);
     server->app.ingest.retention_ns = config->retention_ns;
     server->body_bytes_max = config->memory_bytes / 4;
-    server->push_pool = pool_new("push", PUSH_THREADS, PUSH_QUEUE_MAX, INGEST_ARENA_BYTES_MAX, work);
-    server->query_pool = pool_new("query", QUERY_THREADS, QUERY_QUEUE_MAX, QUERY_ARENA_BYTES_MAX, work);
+    server->pools[ROUTE_PUSH] = pool_new("push", PUSH_THREADS, SERVER_REQUESTS_MAX, INGEST_ARENA_BYTES_MAX, work);
+    server->pools[ROUTE_QUERY] = pool_new("query", QUERY_THREADS, QUERY_QUEUE_MAX, QUERY_ARENA_BYTES_MAX, work);
+    server->pools[ROUTE_STATUS] = pool_new("status", 1, SERVER_REQUESTS_MAX, QUERY_ARENA_BYTES_MAX, work);
     pthread_mutex_init(&server->watch_lock, NULL);
     int rc = pthread_create(&server->watcher, NULL, watch_main, server);
     assert(rc == 0);
     (void)pthread_setname_np(server->watcher, "watch");
-    for (unsigned i = 0; i < config->listen_count; i++)
-        if (!start_daemon(server, config->listen[i], err)) {
-            server_stop(server);
-            return false;
-        }
+    struct listener_taker taker = {server, has_room, take_connection};
+    if (!start_door(server, &server->short_heads, SERVER_SHORT_HEAD_BYTES_MAX, err) ||
+        !start_door(server, &server->long_heads, SERVER_HEAD_BYTES_MAX, err) ||
+        !listener_start(config->listen, config->listen_count, &taker, &server->listener, err)) {
+        server_stop(server);
+        return false;
+    }
     *server_out = server;
     return true;
 }
@@ -547,30 +532,31 @@ static void wait_for_exchanges(struct server *server)
     pthread_mutex_unlock(&server->watch_lock);
 }
 
+static void stop_door(struct door *door)
+{
+    if (door->daemon != NULL)
+        MHD_stop_daemon(door->daemon);
+}
+
 void server_stop(struct server *server)
 {
     if (server == NULL)
         return;
     atomic_store(&server->app.stopping, true);
-    for (unsigned i = 0; i < server->daemons_count; i++) {
-        MHD_socket fd = MHD_quiesce_daemon(server->daemons[i]);
-        if (fd != MHD_INVALID_SOCKET)
-            (void)close(fd);
-    }
+    listener_stop(server->listener);
     wait_for_exchanges(server);
     // Nothing is suspended once the workers are through; what is still read is refused by the closed queue.
-    pool_stop(server->push_pool);
-    pool_stop(server->query_pool);
+    for (unsigned i = 0; i < ROUTE_POOLS; i++)
+        pool_stop(server->pools[i]);
     tails_stop(server->app.tails);
-    for (unsigned i = 0; i < server->daemons_count; i++)
-        MHD_stop_daemon(server->daemons[i]);
+    stop_door(&server->short_heads);
+    stop_door(&server->long_heads);
     atomic_store(&server->watch_stop, true);
     (void)pthread_join(server->watcher, NULL);
     pthread_mutex_destroy(&server->watch_lock);
-    pool_free(server->push_pool);
-    pool_free(server->query_pool);
+    for (unsigned i = 0; i < ROUTE_POOLS; i++)
+        pool_free(server->pools[i]);
     tails_free(server->app.tails);
     crew_free(server->app.crew);
-    buf_done(&server->addresses);
     free(server);
 }

@@ -37,9 +37,10 @@ struct request {
     struct slice content_encoding;
     struct slice tenant_header;
     struct slice encoding_flags;
+    struct slice query_tags;    // `X-Query-Tags`
     struct slice upgrade;       // `Upgrade`
     struct slice websocket_key; // `Sec-WebSocket-Key`; empty unless the version is 13
-    struct slice tenant; // checked; empty on routes without
+    struct slice tenant; // checked; empty on routes without; several with `|` between where a route takes many
     int64_t arrival_mono_ns; // when the request was whole
     int64_t start_mono_ns;   // when a worker took it
     const atomic_bool *cancelled; // the client left, or the server stops

@@ -7,41 +7,41 @@
 #define READ (METHOD_GET | METHOD_POST)
 
 static const struct route routes[] = {
-    {"/loki/api/v1/push", METHOD_POST, ROUTE_PUSH, true, true, api_push},
-    {"/api/prom/push", METHOD_POST, ROUTE_PUSH, true, true, api_push_legacy},
-    {"/otlp/v1/logs", METHOD_POST, ROUTE_PUSH, true, true, api_push_otlp},
-    {"/v1/logs", METHOD_POST, ROUTE_PUSH, true, true, api_push_otlp},
-    {"/loki/api/v1/query_range", READ, ROUTE_QUERY, true, false, api_query_range},
-    {"/loki/api/v1/query", READ, ROUTE_QUERY, true, false, api_query},
-    {"/loki/api/v1/labels", READ, ROUTE_QUERY, true, false, api_labels},
-    {"/loki/api/v1/label", READ, ROUTE_QUERY, true, false, api_labels},
-    {"/loki/api/v1/label/{name}/values", READ, ROUTE_QUERY, true, false, api_label_values},
-    {"/loki/api/v1/series", READ, ROUTE_QUERY, true, false, api_series},
-    {"/api/prom/series", READ, ROUTE_QUERY, true, false, api_series},
-    {"/loki/api/v1/tail", METHOD_GET, ROUTE_QUERY, true, false, api_tail},
-    {"/api/prom/tail", METHOD_GET, ROUTE_QUERY, true, false, api_tail_legacy},
-    {"/api/prom/query", READ, ROUTE_QUERY, true, false, api_query_legacy},
-    {"/api/prom/label", READ, ROUTE_QUERY, true, false, api_labels_legacy},
-    {"/api/prom/label/{name}/values", READ, ROUTE_QUERY, true, false, api_labels_legacy},
-    {"/loki/api/v1/index/stats", READ, ROUTE_QUERY, true, false, api_index_stats},
-    {"/loki/api/v1/index/volume", READ, ROUTE_QUERY, true, false, api_index_volume},
-    {"/loki/api/v1/index/volume_range", READ, ROUTE_QUERY, true, false, api_index_volume_range},
-    {"/loki/api/v1/detected_labels", READ, ROUTE_QUERY, true, false, api_detected_labels},
-    {"/loki/api/v1/detected_fields", READ, ROUTE_QUERY, true, false, api_detected_fields},
-    {"/loki/api/v1/detected_field/{name}/values", READ, ROUTE_QUERY, true, false, api_detected_field_values},
-    {"/loki/api/v1/patterns", READ, ROUTE_QUERY, true, false, api_patterns},
-    {"/loki/api/v1/drilldown-limits", METHOD_GET, ROUTE_QUERY, false, false, api_drilldown_limits},
-    {"/config/tenant/v1/limits", METHOD_GET, ROUTE_QUERY, false, true, api_tenant_limits},
-    {"/prometheus/api/v1/rules", METHOD_GET, ROUTE_QUERY, true, false, api_no_rules},
-    {"/prometheus/api/v1/alerts", METHOD_GET, ROUTE_QUERY, true, false, api_no_alerts},
-    {"/services", METHOD_GET, ROUTE_QUERY, false, true, api_services},
-    {"/log_level", READ, ROUTE_QUERY, false, true, api_log_level},
-    {"/loki/api/v1/format_query", READ, ROUTE_QUERY, false, false, api_format_query},
-    {"/ready", METHOD_GET, ROUTE_QUERY, false, true, api_ready},
-    {"/metrics", METHOD_GET, ROUTE_QUERY, false, true, api_metrics},
-    {"/config", METHOD_GET, ROUTE_QUERY, false, true, api_config},
-    {"/loki/api/v1/status/buildinfo", METHOD_GET, ROUTE_QUERY, false, false, api_buildinfo},
-    {"/flush", METHOD_POST, ROUTE_PUSH, false, true, api_flush},
+    {"/loki/api/v1/push", METHOD_POST, ROUTE_PUSH, TENANT_ONE, true, api_push},
+    {"/api/prom/push", METHOD_POST, ROUTE_PUSH, TENANT_ONE, true, api_push_legacy},
+    {"/otlp/v1/logs", METHOD_POST, ROUTE_PUSH, TENANT_ONE, true, api_push_otlp},
+    {"/v1/logs", METHOD_POST, ROUTE_PUSH, TENANT_ONE, true, api_push_otlp},
+    {"/loki/api/v1/query_range", READ, ROUTE_QUERY, TENANT_MANY, false, api_query_range},
+    {"/loki/api/v1/query", READ, ROUTE_QUERY, TENANT_MANY, false, api_query},
+    {"/loki/api/v1/labels", READ, ROUTE_QUERY, TENANT_MANY, false, api_labels},
+    {"/loki/api/v1/label", READ, ROUTE_QUERY, TENANT_MANY, false, api_labels},
+    {"/loki/api/v1/label/{name}/values", READ, ROUTE_QUERY, TENANT_MANY, false, api_label_values},
+    {"/loki/api/v1/series", READ, ROUTE_QUERY, TENANT_MANY, false, api_series},
+    {"/api/prom/series", READ, ROUTE_QUERY, TENANT_MANY, false, api_series},
+    {"/loki/api/v1/tail", METHOD_GET, ROUTE_QUERY, TENANT_ONE, false, api_tail},
+    {"/api/prom/tail", METHOD_GET, ROUTE_QUERY, TENANT_ONE, false, api_tail_legacy},
+    {"/api/prom/query", READ, ROUTE_QUERY, TENANT_MANY, false, api_query_legacy},
+    {"/api/prom/label", READ, ROUTE_QUERY, TENANT_MANY, false, api_labels_legacy},
+    {"/api/prom/label/{name}/values", READ, ROUTE_QUERY, TENANT_MANY, false, api_labels_legacy},
+    {"/loki/api/v1/index/stats", READ, ROUTE_QUERY, TENANT_MANY, false, api_index_stats},
+    {"/loki/api/v1/index/volume", READ, ROUTE_QUERY, TENANT_MANY, false, api_index_volume},
+    {"/loki/api/v1/index/volume_range", READ, ROUTE_QUERY, TENANT_MANY, false, api_index_volume_range},
+    {"/loki/api/v1/detected_labels", READ, ROUTE_QUERY, TENANT_MANY, false, api_detected_labels},
+    {"/loki/api/v1/detected_fields", READ, ROUTE_QUERY, TENANT_MANY, false, api_detected_fields},
+    {"/loki/api/v1/detected_field/{name}/values", READ, ROUTE_QUERY, TENANT_MANY, false, api_detected_field_values},
+    {"/loki/api/v1/patterns", READ, ROUTE_QUERY, TENANT_MANY, false, api_patterns},
+    {"/loki/api/v1/drilldown-limits", METHOD_GET, ROUTE_STATUS, TENANT_NONE, false, api_drilldown_limits},
+    {"/config/tenant/v1/limits", METHOD_GET, ROUTE_STATUS, TENANT_NONE, true, api_tenant_limits},
+    {"/prometheus/api/v1/rules", METHOD_GET, ROUTE_STATUS, TENANT_ONE, false, api_no_rules},
+    {"/prometheus/api/v1/alerts", METHOD_GET, ROUTE_STATUS, TENANT_ONE, false, api_no_alerts},
+    {"/services", METHOD_GET, ROUTE_STATUS, TENANT_NONE, true, api_services},
+    {"/log_level", READ, ROUTE_STATUS, TENANT_NONE, true, api_log_level},
+    {"/loki/api/v1/format_query", READ, ROUTE_QUERY, TENANT_NONE, false, api_format_query},
+    {"/ready", METHOD_GET, ROUTE_STATUS, TENANT_NONE, true, api_ready},
+    {"/metrics", METHOD_GET, ROUTE_STATUS, TENANT_NONE, true, api_metrics},
+    {"/config", METHOD_GET, ROUTE_STATUS, TENANT_NONE, true, api_config},
+    {"/loki/api/v1/status/buildinfo", METHOD_GET, ROUTE_STATUS, TENANT_NONE, false, api_buildinfo},
+    {"/flush", METHOD_POST, ROUTE_PUSH, TENANT_NONE, true, api_flush},
 };
 
 // --- finding ----------------------------------------------------------------------------------------
@@ -130,15 +130,28 @@ static bool check_tenant(struct slice tenant, struct err *err)
     return true;
 }
 
-// `a|a` is one tenant; what follows a colon is not part of the name.
-static bool read_tenant(const struct app *app, struct slice header, struct slice *out, struct err *err)
+// Whether `tenant` is one of those in the list.
+static bool is_listed(struct slice list, struct slice tenant)
 {
-    struct slice tenant = {0};
-    if (header.len == 0) {
+    for (struct slice rest = list; rest.ptr != NULL;) {
+        size_t bar = slice_find(rest, SLICE("|"));
+        if (slice_eq(bar == SIZE_MAX ? rest : slice_of(rest.ptr, bar), tenant))
+            return true;
+        rest = bar == SIZE_MAX ? (struct slice){0} : slice_from(rest, bar + 1);
+    }
+    return false;
+}
+
+// `a|a` is one tenant; what follows a colon is not part of the name. The result is one tenant, or with `many` those that
+// the view is to span.
+static bool read_tenants(const struct app *app, const struct request *rq, bool many, struct slice *out, struct err *err)
+{
+    struct slice all = {0};
+    if (rq->tenant_header.len == 0) {
         *out = SLICE("fake");
         return !app->config->require_tenant || err_set(err, ERR_UNAUTHORIZED, "no org id");
     }
-    for (struct slice rest = header; rest.ptr != NULL;) {
+    for (struct slice rest = rq->tenant_header; rest.ptr != NULL;) {
         size_t bar = slice_find(rest, SLICE("|"));
         struct slice one = bar == SIZE_MAX ? rest : slice_of(rest.ptr, bar);
         rest = bar == SIZE_MAX ? (struct slice){0} : slice_from(rest, bar + 1);
@@ -147,12 +160,17 @@ static bool read_tenant(const struct app *app, struct slice header, struct slice
             one.len = colon;
         if (!check_tenant(one, err))
             return false;
-        if (tenant.ptr != NULL && !slice_eq(tenant, one))
+        if (one.len == 0)
+            return err_set(err, ERR_UNAUTHORIZED, "no org id");
+        if (all.ptr == NULL)
+            all = one;
+        else if (!many && !slice_eq(all, one))
             return err_set(err, ERR_INPUT, "multiple org IDs present");
-        tenant = one;
+        else if (!is_listed(all, one))
+            all = slice_cstr(arena_printf(rq->arena, "%.*s|%.*s", SLICE_FMT(all), SLICE_FMT(one)));
     }
-    *out = tenant;
-    return tenant.len > 0 || err_set(err, ERR_UNAUTHORIZED, "no org id");
+    *out = all;
+    return arena_ok(rq->arena, "org IDs", err);
 }
 
 void route_run(const struct route *route, const struct app *app, struct request *rq,
@@ -161,7 +179,8 @@ void route_run(const struct route *route, const struct app *app, struct request 
     struct err err;
     response_reset(rs);
     rs->query = !route->newline;
-    if (route->needs_tenant && !read_tenant(app, rq->tenant_header, &rq->tenant, &err)) {
+    bool many = route->tenant == TENANT_MANY && app->config->multi_tenant_queries;
+    if (route->tenant != TENANT_NONE && !read_tenants(app, rq, many, &rq->tenant, &err)) {
         response_error(rs, &err, route->newline || err.code == ERR_UNAUTHORIZED);
         return;
     }

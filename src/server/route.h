@@ -5,14 +5,18 @@
 
 #include "server/request.h"
 
-// Where a handler runs: pushes wait for the disk, queries compute; neither may delay the other.
-enum route_pool { ROUTE_PUSH, ROUTE_QUERY };
+// Where a handler runs: pushes wait for the disk, queries compute, and what tells of the server itself is quick. None
+// may delay the others.
+enum route_pool { ROUTE_PUSH, ROUTE_QUERY, ROUTE_STATUS, ROUTE_POOLS };
+
+// Whose data a route is about. MANY: `a|b` too, where the configuration lets queries span tenants.
+enum route_tenant { TENANT_NONE, TENANT_ONE, TENANT_MANY };
 
 struct route {
     const char *path;  // `{name}` stands for one segment
     unsigned methods;  // of enum method
     enum route_pool pool;
-    bool needs_tenant;
+    enum route_tenant tenant;
     bool newline; // error texts end with one (push side)
     void (*run)(const struct app *app, const struct request *rq, struct response *rs);
 };

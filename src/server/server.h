@@ -21,11 +21,15 @@ struct config {
     int64_t retention_ns;
     bool durability_crash;
     bool require_tenant;
+    bool multi_tenant_queries;
     bool allow_anonymous;
     bool rebuild_index;
     int log_level; // enum diag_level
     uint64_t head_bytes;
     int64_t head_idle_ns;
+    int64_t query_timeout_ns;
+    int64_t tail_ns;            // how long a tail may last
+    int64_t connection_idle_ns; // a silent connection is closed
 };
 
 void config_init(struct config *c); // defaults of design.md 1

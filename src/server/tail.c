@@ -4,10 +4,11 @@
  *     feed (store.h) -> every tail of the tenant: query_match -> pending, by time -> frames -> socket
  *
  * T1  Entries are released when their time is `delay_for` ago, and never before their time.
- * T2  A tail whose client does not read keeps TAIL_PENDING_BYTES_MAX at most; what does not fit is dropped and told.
+ * T2  A tail whose client does not read keeps TAIL_PENDING_BYTES_MAX at most, and all tails together a share of the
+ *     memory; what does not fit is dropped and told.
  * T3  The lock is over the list and everything in tails; the thread holds it for a round, never while it waits.
  */
-#include "server/tail.h"
+#include "server/tail_state.h"
 
 #include "base/clock.h"
 #include "base/hash.h"
@@ -15,7 +16,6 @@
 #include "base/labels.h"
 #include "base/limits.h"
 #include "query/encode.h"
-#include "server/params.h"
 #include "server/ws.h"
 
 #include <assert.h>
@@ -36,58 +36,11 @@ enum {
     OUT_BYTES_MAX = 256 * 1024, // unsent frames; further entries wait as pending
     READ_BYTES = 4096,
     DROPPED_TOLD_MAX = 100,
+    TAILS_MEMORY_SHARE = 8, // of --memory: one part for what clients did not read yet
 };
 static const int64_t PING_NS = NS_PER_S, CLOSE_WAIT_NS = 5 * NS_PER_S;
 
-struct pending {
-    struct pending *next; // by time
-    int64_t time_ns;
-    struct hash128 hash; // of what is given
-    size_t bytes; // of this allocation
-    size_t labels_len, line_len;
-    char text[]; // labels as JSON (with categories behind, in their flag's form), then the line as JSON
-};
-
-struct tail {
-    struct tail *next;
-    struct tails *tails;
-    struct arena arena; // of the query
-    struct query *query;
-    struct slice tenant;
-    struct slice flags; // encoding flags of the request
-    bool categorize, legacy, live; // live: the history is written
-    int64_t delay_ns, ends_mono_ns;
-    struct hash128 *history; // sorted; what was given already
-    size_t history_count;
-    struct pending *first, *last;
-    size_t pending_bytes;
-    struct buf dropped; // members of dropped_entries
-    unsigned dropped_told;
-    // The socket.
-    int fd; // -1: not connected
-    void (*closed)(void *ctx);
-    void *closed_ctx;
-    struct buf in, out;
-    size_t sent; // of out
-    struct ws_reader reader;
-    int64_t pinged_mono_ns, closing_mono_ns; // closing: when the close frame was written; 0: not
-    bool gone;
-};
-
-struct tails {
-    const struct app *app;
-    pthread_t thread;
-    int wake; // eventfd
-    pthread_mutex_t lock;
-    struct tail *first;
-    unsigned count;
-    struct store_feed *feed; // while there are tails
-    struct query_space *space; // the thread's
-    struct arena scratch;      // likewise; of the entry in hand
-    bool stop;
-};
-
-static void wake(struct tails *t)
+void tails_wake(struct tails *t)
 {
     uint64_t one = 1;
     ssize_t written = write(t->wake, &one, sizeof one);
@@ -96,7 +49,7 @@ static void wake(struct tails *t)
 
 // --- one tail ---------------------------------------------------------------------------------------
 
-static void tail_free(struct tail *t)
+void tail_free(struct tail *t)
 {
     for (struct pending *p = t->first, *next; p != NULL; p = next) {
         next = p->next;
@@ -119,27 +72,30 @@ static void take_off(struct tails *all, struct tail *t)
         place = &(*place)->next;
     *place = t->next;
     all->count--;
+    all->listening -= t->counted;
+    all->pending_bytes -= t->pending_bytes;
+    t->pending_bytes = 0;
     if (all->first == NULL) {
         store_feed_free(all->feed);
         all->feed = NULL;
     }
 }
 
-static struct hash128 hash_of(struct slice labels, int64_t time_ns, struct slice line)
+struct hash128 tail_hash(struct slice labels, int64_t time_ns, struct slice line)
 {
     struct hash128 h = hash_128(line), l = hash_128(labels);
     return (struct hash128){h.hi ^ l.lo ^ (uint64_t)time_ns * UINT64_C(0x9e3779b97f4a7c15), h.lo + l.hi};
 }
 
-static int by_hash(const void *a, const void *b)
+int tail_by_hash(const void *a, const void *b)
 {
     const struct hash128 *x = a, *y = b;
     return x->hi != y->hi ? (x->hi < y->hi ? -1 : 1) : (x->lo > y->lo) - (x->lo < y->lo);
 }
 
-static bool was_given(const struct tail *t, struct hash128 hash)
+bool tail_was_given(const struct tail *t, struct hash128 hash)
 {
-    return t->history_count > 0 && bsearch(&hash, t->history, t->history_count, sizeof hash, by_hash) != NULL;
+    return t->history_count > 0 && bsearch(&hash, t->history, t->history_count, sizeof hash, tail_by_hash) != NULL;
 }
 
 // --- pending entries ----------------------------------------------------------------------------------
@@ -166,7 +122,7 @@ static void note_dropped(struct tail *t, int64_t time_ns, struct slice labels)
     buf_put_byte(&t->dropped, '}');
 }
 
-static void add_pending(struct tail *t, const struct query_entry *e, struct slice labels, size_t bytes_max)
+void tail_add_pending(struct tail *t, const struct query_entry *e, struct slice labels, size_t bytes_max)
 {
     struct buf b;
     buf_init(&b, 0);
@@ -178,17 +134,20 @@ static void add_pending(struct tail *t, const struct query_entry *e, struct slic
         encode_categories(&b, e->metadata, e->parsed);
     }
     size_t bytes = sizeof(struct pending) + b.len;
-    struct pending *p = t->pending_bytes + bytes > bytes_max || b.bad ? NULL : malloc(bytes);
+    bool room = bytes_max == SIZE_MAX || (t->pending_bytes + bytes <= bytes_max &&
+                                          t->tails->pending_bytes + bytes <= t->tails->pending_bytes_max);
+    struct pending *p = !room || b.bad ? NULL : malloc(bytes);
     if (p == NULL) {
         note_dropped(t, e->time_ns, labels);
         buf_done(&b);
         return;
     }
-    *p = (struct pending){.time_ns = e->time_ns, .hash = hash_of(labels, e->time_ns, e->line), .bytes = bytes,
+    *p = (struct pending){.time_ns = e->time_ns, .hash = tail_hash(labels, e->time_ns, e->line), .bytes = bytes,
                            .labels_len = labels_len, .line_len = b.len - labels_len};
     memcpy(p->text, b.ptr, b.len);
     buf_done(&b);
     t->pending_bytes += bytes;
+    t->tails->pending_bytes += bytes;
     if (t->last == NULL || t->last->time_ns <= p->time_ns) { // the usual case
         *(t->last != NULL ? &t->last->next : &t->first) = p;
         t->last = p;
@@ -204,11 +163,11 @@ static void add_pending(struct tail *t, const struct query_entry *e, struct slic
 static void offer(struct tails *all, struct tail *t, const struct store_arrival *arrival)
 {
     struct query_entry e;
-    if (!slice_eq(t->tenant, arrival->tenant) || !query_match(t->query, arrival, all->space, &e))
+    if (t->refused || !slice_eq(t->tenant, arrival->tenant) || !query_match(t->query, arrival, all->space, &e))
         return;
     struct slice labels = query_entry_labels(e.labels, e.metadata, e.parsed, &all->scratch);
-    if (labels.ptr != NULL && !was_given(t, hash_of(labels, e.time_ns, e.line)))
-        add_pending(t, &e, labels, TAIL_PENDING_BYTES_MAX);
+    if (labels.ptr != NULL && !tail_was_given(t, tail_hash(labels, e.time_ns, e.line)))
+        tail_add_pending(t, &e, labels, TAIL_PENDING_BYTES_MAX);
     arena_reset(&all->scratch);
 }
 
@@ -229,8 +188,14 @@ static void put_entry(struct buf *b, const struct tail *t, const struct pending 
     buf_put_cstr(b, t->legacy ? "}]}" : "]]}");
 }
 
-// One frame of what is due. False when nothing is.
-static bool put_frame(struct tail *t, int64_t until_ns)
+void tail_take_pending(struct tail *t, struct pending *p)
+{
+    t->pending_bytes -= p->bytes;
+    t->tails->pending_bytes -= p->bytes;
+    free(p);
+}
+
+bool tail_put_frame(struct tail *t, int64_t until_ns)
 {
     if ((t->first == NULL || t->first->time_ns > until_ns) && t->dropped_told == 0)
         return false;
@@ -245,8 +210,7 @@ static bool put_frame(struct tail *t, int64_t until_ns)
         t->first = p->next;
         if (t->first == NULL)
             t->last = NULL;
-        t->pending_bytes -= p->bytes;
-        free(p);
+        tail_take_pending(t, p);
     }
     buf_put_byte(&b, ']');
     if (t->flags.len > 0 && !t->legacy) {
@@ -268,7 +232,7 @@ static bool put_frame(struct tail *t, int64_t until_ns)
     return true;
 }
 
-static void start_close(struct tail *t, enum ws_code code, struct slice reason)
+void tail_start_close(struct tail *t, enum ws_code code, struct slice reason)
 {
     if (t->closing_mono_ns != 0)
         return;
@@ -299,7 +263,7 @@ static void take_frame(struct tail *t, const struct ws_frame *f)
     if (f->opcode == WS_PING && t->closing_mono_ns == 0) {
         ws_put_frame(&t->out, WS_PONG, f->payload);
     } else if (f->opcode == WS_CLOSE) {
-        start_close(t, WS_NORMAL, SLICE(""));
+        tail_start_close(t, WS_NORMAL, SLICE(""));
         send_out(t);
         t->gone = true;
     }
@@ -314,7 +278,7 @@ static void take_frames(struct tail *t)
         enum ws_code code;
         enum ws_result result = ws_take(&t->reader, t->in.ptr + pos, t->in.len - pos, &used, &f, &code);
         if (result == WS_BAD)
-            start_close(t, code, SLICE("a frame that cannot be taken"));
+            tail_start_close(t, code, SLICE("a frame that cannot be taken"));
         if (result != WS_FRAME)
             break;
         take_frame(t, &f);
@@ -359,10 +323,10 @@ static void serve(struct tail *t, int64_t now_mono_ns)
 {
     read_in(t);
     int64_t until_ns = clock_wall_ns() - t->delay_ns;
-    while (t->live && t->closing_mono_ns == 0 && t->out.len - t->sent < OUT_BYTES_MAX && put_frame(t, until_ns))
+    while (t->live && t->closing_mono_ns == 0 && t->out.len - t->sent < OUT_BYTES_MAX && tail_put_frame(t, until_ns))
         continue;
     if (now_mono_ns >= t->ends_mono_ns)
-        start_close(t, WS_INTERNAL, SLICE("reached tail max duration limit"));
+        tail_start_close(t, WS_INTERNAL, SLICE("reached tail max duration limit"));
     // One ping at a time: a client that does not read gets no heap of them.
     if (t->closing_mono_ns == 0 && t->out.len == t->sent && now_mono_ns - t->pinged_mono_ns >= PING_NS) {
         ws_put_frame(&t->out, WS_PING, SLICE(""));
@@ -448,6 +412,7 @@ struct tails *tails_new(const struct app *app)
     struct tails *all = calloc(1, sizeof *all);
     assert(all != NULL);
     all->app = app;
+    all->pending_bytes_max = app->config->memory_bytes / TAILS_MEMORY_SHARE;
     all->space = query_space_new();
     arena_init(&all->scratch, QUERY_ARENA_BYTES_MAX);
     all->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -464,7 +429,7 @@ void tails_stop(struct tails *all)
     (void)pthread_mutex_lock(&all->lock);
     all->stop = true;
     (void)pthread_mutex_unlock(&all->lock);
-    wake(all);
+    tails_wake(all);
     (void)pthread_join(all->thread, NULL);
     struct tail *ended = NULL;
     (void)pthread_mutex_lock(&all->lock);
@@ -472,7 +437,7 @@ void tails_stop(struct tails *all)
         next = t->next;
         if (t->fd < 0)
             continue; // its exchange has it still
-        start_close(t, WS_GOING_AWAY, SLICE("the server is stopping"));
+        tail_start_close(t, WS_GOING_AWAY, SLICE("the server is stopping"));
         send_out(t);
         take_off(all, t);
         t->next = ended;
@@ -494,139 +459,7 @@ void tails_free(struct tails *all)
     free(all);
 }
 
-// --- opening ----------------------------------------------------------------------------------------
-
-enum { HISTORY_DEFAULT = 100, DELAY_SECONDS_MAX = 5 };
-
-static bool read_delay(const struct params *p, int64_t *delay_ns_out, struct err *err)
-{
-    struct slice text = params_get(p, "delay_for");
-    uint64_t seconds = 0;
-    bool digits = text.len <= 9, negative = text.len > 1 && text.ptr[0] == '-';
-    for (size_t i = negative; i < text.len && digits; i++) {
-        digits = text.ptr[i] >= '0' && text.ptr[i] <= '9';
-        seconds = seconds * 10 + (text.ptr[i] - '0');
-    }
-    if (!digits)
-        return err_set(err, ERR_INPUT, "strconv.ParseInt: parsing \"%.*s\": invalid syntax", SLICE_FMT(text));
-    if (negative || seconds > DELAY_SECONDS_MAX)
-        return err_set(err, ERR_INPUT, "delay_for can't be greater than %d", DELAY_SECONDS_MAX);
-    *delay_ns_out = (int64_t)seconds * NS_PER_S;
-    return true;
-}
-
-static bool start_listening(struct tails *all, struct tail *t, struct err *err)
-{
-    (void)pthread_mutex_lock(&all->lock);
-    bool room = all->count < SERVER_TAILS_MAX && !all->stop;
-    if (room) {
-        if (all->feed == NULL)
-            all->feed = store_feed_new(all->app->store);
-        t->next = all->first;
-        all->first = t;
-        all->count++;
-    }
-    unsigned count = all->count;
-    (void)pthread_mutex_unlock(&all->lock);
-    wake(all);
-    return room || err_set(err, ERR_LIMIT, "max concurrent tail requests limit exceeded, count > limit (%u > %u)", count + 1,
-                           (unsigned)SERVER_TAILS_MAX);
-}
-
-// The newest entries since `start`, oldest first, as pending ones.
-static bool read_history(struct tail *t, const struct request *rq, const struct query_range *range, struct err *err)
-{
-    struct query_context context = {.store = t->tails->app->store, .crew = t->tails->app->crew, .tenant = rq->tenant,
-                                    .arena = rq->arena, .categorize = true, .cancelled = rq->cancelled,
-                                    .deadline_mono_ns = rq->arrival_mono_ns + QUERY_TIMEOUT_NS};
-    struct query_result r;
-    if (!query_run(t->query, range, &context, &r, err))
-        return false;
-    size_t count = 0;
-    for (uint32_t i = 0; i < r.streams_count; i++)
-        count += r.streams[i].entries_count;
-    struct hash128 *hashes = malloc((count + 1) * sizeof *hashes);
-    assert(hashes != NULL);
-    (void)pthread_mutex_lock(&t->tails->lock);
-    // What arrived since is behind the history; what of it the history holds was given by it.
-    struct pending *since = t->first;
-    t->first = t->last = NULL;
-    t->pending_bytes = 0;
-    count = 0;
-    for (uint32_t i = 0; i < r.streams_count; i++)
-        for (uint32_t n = r.streams[i].entries_count; n-- > 0;) {
-            const struct result_entry *e = &r.streams[i].entries[n];
-            struct query_entry entry = {.labels = r.streams[i].labels, .time_ns = e->time_ns, .line = e->line,
-                                        .metadata = e->metadata, .parsed = e->parsed};
-            struct slice labels = query_entry_labels(entry.labels, e->metadata, e->parsed, rq->arena);
-            if (labels.ptr == NULL)
-                continue;
-            hashes[count++] = hash_of(labels, e->time_ns, e->line);
-            add_pending(t, &entry, labels, SIZE_MAX);
-        }
-    qsort(hashes, count, sizeof *hashes, by_hash);
-    t->history = hashes;
-    t->history_count = count;
-    while (put_frame(t, INT64_MAX))
-        continue;
-    t->live = true;
-    for (struct pending *p = since, *next; p != NULL; p = next) {
-        next = p->next;
-        p->next = NULL;
-        if (was_given(t, p->hash)) {
-            free(p);
-            continue;
-        }
-        *(t->last != NULL ? &t->last->next : &t->first) = p;
-        t->last = p;
-        t->pending_bytes += p->bytes;
-    }
-    (void)pthread_mutex_unlock(&t->tails->lock);
-    return true;
-}
-
-static bool read_request(struct tail *t, const struct request *rq, struct query_range *range, struct err *err)
-{
-    struct params p;
-    struct params_range times;
-    range->limit = HISTORY_DEFAULT;
-    if (!params_read(rq, &p, err) || !params_range(&p, clock_wall_ns(), &times, err) ||
-        !params_count(&p, "limit", &range->limit, err) || !read_delay(&p, &t->delay_ns, err))
-        return false;
-    struct slice text = arena_copy(&t->arena, params_get(&p, "query"));
-    t->tenant = arena_copy(&t->arena, rq->tenant);
-    t->flags = rq->encoding_flags.len > 0 ? arena_copy(&t->arena, rq->encoding_flags) : (struct slice){0};
-    t->categorize = !t->legacy && slice_find(t->flags, SLICE("categorize-labels")) != SIZE_MAX;
-    range->from_ns = times.from_ns;
-    range->to_ns = times.to_ns > clock_wall_ns() ? times.to_ns : clock_wall_ns();
-    if (range->from_ns > range->to_ns)
-        return err_set(err, ERR_INPUT, "the start of a tail lies in the future");
-    if (!query_parse(text, &t->arena, &t->query, err))
-        return false;
-    return query_kind(t->query) == QUERY_LOGS || err_set(err, ERR_INPUT, "only log selector is supported");
-}
-
-bool tail_open(struct tails *all, const struct request *rq, bool legacy, struct tail **tail_out, struct err *err)
-{
-    struct tail *t = calloc(1, sizeof *t);
-    assert(t != NULL);
-    *t = (struct tail){.tails = all, .legacy = legacy, .fd = -1, .ends_mono_ns = clock_mono_ns() + TAIL_NS_MAX};
-    arena_init(&t->arena, QUERY_ARENA_BYTES_MAX);
-    buf_init(&t->dropped, 0);
-    buf_init(&t->in, 0);
-    buf_init(&t->out, 0);
-    struct query_range range = {0};
-    if (!read_request(t, rq, &range, err) || !start_listening(all, t, err)) {
-        tail_free(t);
-        return false;
-    }
-    if (!read_history(t, rq, &range, err)) {
-        tail_abandon(t);
-        return false;
-    }
-    *tail_out = t;
-    return true;
-}
+// --- sockets --------------------------------------------------------------------------------------------
 
 void tail_connect(struct tail *t, int fd, struct slice early, void (*closed)(void *ctx), void *ctx)
 {
@@ -645,7 +478,7 @@ void tail_connect(struct tail *t, int fd, struct slice early, void (*closed)(voi
     if (stop)
         end_tails(t);
     else
-        wake(all);
+        tails_wake(all);
 }
 
 void tail_abandon(struct tail *t)

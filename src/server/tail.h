@@ -18,7 +18,8 @@ void tails_stop(struct tails *tails);
 // After tails_stop(), when no tail is left with its exchange. NULL is fine.
 void tails_free(struct tails *tails);
 
-// Checks the request and starts to listen; ERR_INPUT and others with the text to answer before the upgrade.
+// Checks the request and starts to listen; ERR_INPUT with the text to answer before the upgrade. What is refused later (a
+// metric query, too many tails, a history that cannot be read) is a tail that closes with 1011 and the reason.
 // `legacy`: the frames of /api/prom/tail.
 MUST_CHECK bool tail_open(struct tails *tails, const struct request *rq, bool legacy, struct tail **tail_out,
                           struct err *err);

@@ -147,8 +147,9 @@ void store_stats(struct store *store, struct store_stats *stats_out);
  */
 struct view;
 
-// An unknown tenant gives an empty view.
-MUST_CHECK bool view_begin(struct store *store, struct slice tenant, struct view **view_out,
+// `tenants`: one, or several separated by `|`, which no name holds; their streams then differ by a label
+// `__tenant_id__`, and matchers of it choose among them (loki-http.md 2.1). Unknown tenants have nothing.
+MUST_CHECK bool view_begin(struct store *store, struct slice tenants, struct view **view_out,
                            struct err *err);
 // Nothing more will be asked of the index: ends the read transaction, so that a long query does not keep
 // the index from reusing pages. Selected runs can still be loaded.
@@ -164,6 +165,7 @@ static inline void view_endp(struct view **view)
 struct view_stream {
     struct slice labels; // encoded; ptr NULL until view_labels()
     uint64_t id;         // opaque
+    uint32_t tenant;     // opaque
 };
 
 // A run of entries of one stream, in time order, loaded as a unit: part of a segment's block, or what a

@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "base/slice_set.h"
 #include "store/state.h"
+#include "store/tenants.h"
 #include "store/view.h"
 
 #include <assert.h>
@@ -24,16 +25,8 @@ struct view {
     struct index *index;       // borrowed from the store
     struct index_read read;
     bool settled;
-    char *tenant; // owned
-    size_t tenant_len;
-    bool known; // the index has the tenant, as `ns`
-    uint32_t ns;
+    struct tenants tenants;
 };
-
-static struct slice view_tenant(const struct view *v)
-{
-    return slice_of(v->tenant, v->tenant_len);
-}
 
 // The manifest that belongs to an index commit; NULL when it was replaced meanwhile.
 static struct manifest *manifest_numbered(struct store *st, uint64_t number)
@@ -48,16 +41,29 @@ static struct manifest *manifest_numbered(struct store *st, uint64_t number)
     return m;
 }
 
-bool view_begin(struct store *st, struct slice tenant, struct view **view_out, struct err *err)
+// The numbers of the tenants that the index has.
+static bool know_tenants(struct view *v, struct err *err)
+{
+    for (uint32_t i = 0; i < v->tenants.count; i++) {
+        struct tenant *t = &v->tenants.items[i];
+        struct err why = {0};
+        t->known = index_namespace(&v->read, t->name, &t->ns, &why);
+        if (!t->known && why.code != ERR_NONE) {
+            *err = why;
+            return false;
+        }
+    }
+    return true;
+}
+
+bool view_begin(struct store *st, struct slice tenants, struct view **view_out, struct err *err)
 {
     AUTO(view_endp) struct view *v = calloc(1, sizeof *v);
     assert(v != NULL);
     v->settled = true;
     v->index = st->index;
-    v->tenant = malloc(tenant.len + 1);
-    assert(v->tenant != NULL);
-    memcpy(v->tenant, tenant.ptr, tenant.len);
-    v->tenant_len = tenant.len;
+    if (!tenants_read(tenants, &v->tenants, err))
+        return false;
     // Ends: a commit takes far longer than a turn, and each turn misses only by a commit.
     while (v->manifest == NULL) {
         if (!index_read_begin(st->index, &v->read, err))
@@ -67,12 +73,8 @@ bool view_begin(struct store *st, struct slice tenant, struct view **view_out, s
             index_read_end(&v->read);
     }
     v->settled = false;
-    struct err why = {0};
-    v->known = index_namespace(&v->read, tenant, &v->ns, &why);
-    if (!v->known && why.code != ERR_NONE) {
-        *err = why;
+    if (!know_tenants(v, err))
         return false;
-    }
     *view_out = MOVE(v);
     return true;
 }
@@ -95,7 +97,7 @@ void view_end(struct view *v)
         return;
     view_settle(v);
     manifest_unref(v->manifest);
-    free(v->tenant);
+    tenants_done(&v->tenants);
     free(v);
 }
 
@@ -103,6 +105,7 @@ void view_end(struct view *v)
 
 struct selecting {
     struct view *view;
+    uint32_t tenant; // whose streams are being selected: a number in view->tenants
     struct arena *a;
     int64_t from_ns, to_ns;
     struct view_stream *streams;
@@ -125,14 +128,21 @@ struct selecting {
 
 #define NO_STREAM UINT32_MAX
 
+static const struct tenant *selected_tenant(const struct selecting *s)
+{
+    return &s->view->tenants.items[s->tenant];
+}
+
 // The number of a new stream; NO_STREAM when the arena is full.
 static uint32_t add_stream(struct selecting *s, struct slice labels, uint64_t id)
 {
+    if (labels.ptr != NULL)
+        labels = tenants_labels(&s->view->tenants, s->tenant, labels, s->a);
     if (s->streams_count >= NO_STREAM - 1 ||
         (s->streams_count == s->streams_room &&
          !arena_grow(s->a, (void **)&s->streams, sizeof *s->streams, s->streams_count, &s->streams_room)))
         return NO_STREAM;
-    s->streams[s->streams_count] = (struct view_stream){labels, id};
+    s->streams[s->streams_count] = (struct view_stream){labels, id, s->tenant};
     return (uint32_t)s->streams_count++;
 }
 
@@ -232,10 +242,10 @@ static bool segment_overlaps(const struct index_segment *row, int64_t from_ns, i
 static bool select_ids(struct selecting *s, const struct label_matcher *matchers, size_t count,
                        struct err *err)
 {
-    struct view *v = s->view;
-    if (!v->known)
+    const struct tenant *t = selected_tenant(s);
+    if (!t->known)
         return true;
-    if (!index_select(&v->read, v->ns, matchers, count, s->a, &s->ids, err))
+    if (!index_select(&s->view->read, t->ns, matchers, count, s->a, &s->ids, err))
         return false;
     s->id_streams = arena_array(s->a, s->ids.count + 1, sizeof *s->id_streams);
     if (s->id_streams == NULL)
@@ -254,7 +264,7 @@ static bool select_segments(struct selecting *s, struct err *err)
             continue;
         s->gen = row->gen;
         s->source = i;
-        if (!index_rows(&v->read, v->ns, row->gen, &s->ids, visit_row, s, err))
+        if (!index_rows(&v->read, selected_tenant(s)->ns, row->gen, &s->ids, visit_row, s, err))
             return false;
     }
     return true;
@@ -273,7 +283,7 @@ static bool stream_of_head(struct selecting *s, const struct head_run *run, uint
     uint64_t id;
     struct err why = {0};
     bool indexed = s->ids.count > 0 &&
-                   index_find_stream(&s->view->read, s->view->ns, run->fingerprint, &id, &why);
+                   index_find_stream(&s->view->read, selected_tenant(s)->ns, run->fingerprint, &id, &why);
     if (why.code != ERR_NONE) {
         *err = why;
         return false;
@@ -317,7 +327,7 @@ static bool select_heads(struct selecting *s, const struct label_matcher *matche
     for (uint32_t i = 0; i < m->heads_count; i++) {
         s->gen = head_gen(m->heads[i]);
         s->source = m->segments_count + i;
-        if (!head_select(m->heads[i], view_tenant(s->view), matchers, count, visit_head_run, s, err))
+        if (!head_select(m->heads[i], selected_tenant(s)->name, matchers, count, visit_head_run, s, err))
             return false;
     }
     return true;
@@ -333,14 +343,29 @@ static int by_stream_and_time(const void *a, const void *b)
     return (x->order > y->order) - (x->order < y->order);
 }
 
+// Adds what one tenant has.
+static bool select_tenant(struct selecting *s, uint32_t tenant, const struct label_matcher *matchers, size_t count,
+                          struct err *err)
+{
+    s->tenant = tenant;
+    s->ids = (struct stream_ids){0};
+    // Fingerprints are of labels alone.
+    s->fingerprints_count = s->slots_room = 0;
+    s->slots = NULL;
+    return select_ids(s, matchers, count, err) && select_segments(s, err) && select_heads(s, matchers, count, err);
+}
+
 bool view_select(struct view *v, const struct label_matcher *matchers, size_t count, int64_t from_ns,
                  int64_t to_ns, struct arena *a, struct view_selection *out, struct err *err)
 {
     assert(!v->settled);
     struct selecting s = {.view = v, .a = a, .from_ns = from_ns, .to_ns = to_ns};
-    if (from_ns < to_ns && (!select_ids(&s, matchers, count, err) || !select_segments(&s, err) ||
-                            !select_heads(&s, matchers, count, err)))
+    struct tenant_matchers split;
+    if (!tenants_split(&v->tenants, matchers, count, a, &split, err))
         return false;
+    for (uint32_t i = 0; i < v->tenants.count && from_ns < to_ns; i++)
+        if (tenants_match(&v->tenants, i, &split) && !select_tenant(&s, i, split.others, split.others_count, err))
+            return false;
     if (s.runs_count > 0)
         qsort(s.runs, s.runs_count, sizeof *s.runs, by_stream_and_time);
     if (s.runs_count > UINT32_MAX)
@@ -361,8 +386,10 @@ bool view_labels(struct view *v, struct view_stream *stream, struct arena *a, st
             return false;
         if (v->settled)
             read = &own;
-        bool good = index_labels(read, v->ns, stream->id, &labels, err);
-        if (good)
+        bool good = index_labels(read, v->tenants.items[stream->tenant].ns, stream->id, &labels, err);
+        if (good && tenants_many(&v->tenants))
+            stream->labels = tenants_labels(&v->tenants, stream->tenant, labels, a);
+        else if (good)
             stream->labels = arena_copy(a, labels);
         if (v->settled)
             index_read_end(&own);
@@ -396,6 +423,7 @@ static int by_bytes(const void *a, const void *b)
 
 struct naming {
     struct view *view;
+    const struct tenant *tenant; // being looked at
     struct slice wanted; // label whose values are asked for; empty: names
     const struct label_matcher *matchers;
     size_t matchers_count;
@@ -412,9 +440,10 @@ static bool add_labels(struct naming *n, struct slice labels, struct err *err)
 {
     struct label label;
     for (struct labels_walk w = labels_walk(labels); labels_next(&w, &label);) {
-        if (n->wanted.len > 0 && !slice_eq(label.name, n->wanted))
+        struct slice name = tenants_label_name(&n->view->tenants, label.name);
+        if (n->wanted.len > 0 && !slice_eq(name, n->wanted))
             continue;
-        if (!name_set_add(&n->set, n->wanted.len > 0 ? label.value : label.name, err))
+        if (!name_set_add(&n->set, n->wanted.len > 0 ? label.value : name, err))
             return false;
     }
     return true;
@@ -422,7 +451,8 @@ static bool add_labels(struct naming *n, struct slice labels, struct err *err)
 
 static bool visit_name(void *ctx, struct slice name, struct err *err)
 {
-    return name_set_add(&((struct naming *)ctx)->set, name, err);
+    struct naming *n = ctx;
+    return name_set_add(&n->set, n->wanted.len > 0 ? name : tenants_label_name(&n->view->tenants, name), err);
 }
 
 static bool visit_activity(void *ctx, size_t at, struct index_row row, struct err *err)
@@ -438,7 +468,7 @@ static bool visit_activity(void *ctx, size_t at, struct index_row row, struct er
 static bool name_matching_segments(struct naming *n, struct err *err)
 {
     struct view *v = n->view;
-    if (!index_select(&v->read, v->ns, n->matchers, n->matchers_count, n->set.arena, &n->ids, err))
+    if (!index_select(&v->read, n->tenant->ns, n->matchers, n->matchers_count, n->set.arena, &n->ids, err))
         return false;
     n->active = arena_zalloc(n->set.arena, n->ids.count + 1);
     if (n->active == NULL)
@@ -446,12 +476,12 @@ static bool name_matching_segments(struct naming *n, struct err *err)
     for (uint32_t i = 0; i < v->manifest->segments_count; i++) {
         const struct index_segment *row = &v->manifest->segments[i].row;
         if (segment_overlaps(row, n->from_ns, n->to_ns) &&
-            !index_rows(&v->read, v->ns, row->gen, &n->ids, visit_activity, n, err))
+            !index_rows(&v->read, n->tenant->ns, row->gen, &n->ids, visit_activity, n, err))
             return false;
     }
     for (size_t i = 0; i < n->ids.count; i++) {
         struct slice labels;
-        if (n->active[i] && (!index_labels(&v->read, v->ns, n->ids.ids[i], &labels, err) ||
+        if (n->active[i] && (!index_labels(&v->read, n->tenant->ns, n->ids.ids[i], &labels, err) ||
                              !add_labels(n, labels, err)))
             return false;
     }
@@ -461,14 +491,14 @@ static bool name_matching_segments(struct naming *n, struct err *err)
 static bool name_segments(struct naming *n, struct err *err)
 {
     struct view *v = n->view;
-    if (!v->known)
+    if (!n->tenant->known)
         return true;
     if (n->matchers_count > 0)
         return name_matching_segments(n, err);
     uint32_t day_from = index_day(n->from_ns), day_to = index_day(n->to_ns - 1);
     if (n->wanted.len > 0)
-        return index_day_values(&v->read, v->ns, n->wanted, day_from, day_to, visit_name, n, err);
-    return index_day_names(&v->read, v->ns, day_from, day_to, visit_name, n, err);
+        return index_day_values(&v->read, n->tenant->ns, n->wanted, day_from, day_to, visit_name, n, err);
+    return index_day_names(&v->read, n->tenant->ns, day_from, day_to, visit_name, n, err);
 }
 
 static bool keep_head_run(void *ctx, const struct head_run *run, struct err *err)
@@ -484,7 +514,7 @@ static bool keep_head_run(void *ctx, const struct head_run *run, struct err *err
 static bool name_head(struct naming *n, struct head *head, struct err *err)
 {
     n->head_runs_count = 0;
-    if (!head_select(head, view_tenant(n->view), n->matchers, n->matchers_count, keep_head_run, n,
+    if (!head_select(head, n->tenant->name, n->matchers, n->matchers_count, keep_head_run, n,
                      err))
         return false;
     for (size_t i = 0; i < n->head_runs_count; i++)
@@ -506,16 +536,36 @@ static void widen_to_days(struct naming *n)
     n->to_ns = n->to_ns > INT64_MAX - left ? INT64_MAX : n->to_ns + left;
 }
 
+// Adds what one tenant has.
+static bool name_tenant(struct naming *n, const struct tenant *tenant, struct err *err)
+{
+    n->tenant = tenant;
+    if (tenants_many(&n->view->tenants) && slice_eq(n->wanted, TENANT_LABEL))
+        return name_set_add(&n->set, tenant->name, err);
+    if (tenants_many(&n->view->tenants) && n->wanted.len == 0 && !name_set_add(&n->set, TENANT_LABEL, err))
+        return false;
+    if (!name_segments(n, err))
+        return false;
+    struct manifest *m = n->view->manifest;
+    for (uint32_t i = 0; i < m->heads_count; i++)
+        if (!name_head(n, m->heads[i], err))
+            return false;
+    return true;
+}
+
 static bool name_all(struct naming *n, struct slice **items_out, size_t *count_out, struct err *err)
 {
     assert(!n->view->settled);
     if (n->from_ns < n->to_ns) {
         widen_to_days(n);
-        if (!name_segments(n, err))
+        const struct tenants *all = &n->view->tenants;
+        struct tenant_matchers split;
+        if (!tenants_split(all, n->matchers, n->matchers_count, n->set.arena, &split, err))
             return false;
-        struct manifest *m = n->view->manifest;
-        for (uint32_t i = 0; i < m->heads_count; i++)
-            if (!name_head(n, m->heads[i], err))
+        n->matchers = split.others;
+        n->matchers_count = split.others_count;
+        for (uint32_t i = 0; i < all->count; i++)
+            if (tenants_match(all, i, &split) && !name_tenant(n, &all->items[i], err))
                 return false;
         if (n->set.count > 0)
             qsort(n->set.items, n->set.count, sizeof *n->set.items, by_bytes);

@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.parse
 
-from lib import Server, Tap, binary
+from lib import Server, Tap, binary, wait_until
 
 S = 10**9
 TAILS_MAX = 512
@@ -109,13 +109,19 @@ class Ws:
 
 
 def errors(tap, server):
-    for params, text in (({"query": "{"}, "parse error"), ({"query": 'rate({a="b"}[1m])'}, "only log selector is supported"),
+    for params, text in (({"query": "{"}, "parse error"), ({"query": ""}, "parse error"), ({"query": '{a="b"} | json x="a-b"'}, "cannot parse"),
                          ({"query": '{a="b"}', "delay_for": "6"}, "delay_for can't be greater than 5"),
                          ({"query": '{a="b"}', "delay_for": "-1"}, "delay_for can't be greater than 5"),
                          ({"query": '{a="b"}', "delay_for": "x"}, "invalid syntax"), ({"query": '{a="b"}', "limit": "x"}, "invalid syntax"),
                          ({"query": '{a="b"}', "limit": "0"}, "limit must be"), ({"query": '{a="b"}', "start": "x"}, "x"), ({}, "parse error")):
         ws = Ws(server, **params)
         tap.ok(ws.status == 400 and text in (ws.buffer + b"").decode() or ws.status == 400 and text in ws.s.recv(9999).decode(), "before the upgrade: %s" % params)
+    future = str(time.time_ns() + 3600 * S)
+    for params, text in (({"query": 'rate({a="b"}[1m])'}, "only log selector is supported"), ({"query": "1"}, "only log selector is supported"),
+                         ({"query": '{a="b"}', "start": future, "end": future}, "the start of a tail lies in the future")):
+        ws = Ws(server, **params)
+        tap.equal((ws.status, ws.close_code()), (101, (1011, text)), "after it: %s" % params)
+        tap.ok(ws.ended(), "and the connection ends")
     a = server.get("/loki/api/v1/tail", {"query": '{a="b"}'})
     tap.ok(a.status == 400 and "websocket" in a.text, "a plain request", a.text)
     tap.equal(Ws(server, headers={"X-Scope-OrgID": "a|b"}, query='{a="b"}').status, 400, "two tenants")
@@ -244,6 +250,23 @@ def slow_reader(tap, server):
     tap.ok(0 < lines < 3000 and dropped > 0, "a client that does not read is told what was dropped", "%d lines, %d told" % (lines, dropped))
 
 
+def absent_reader(tap, server):
+    ws = Ws(server, query='{app="absent"}')
+    line, now = "x" * 10000, time.time_ns()
+    server.push([({"app": "absent"}, [(now + i, "%d %s" % (i, line)) for i in range(60)])])
+    time.sleep(0.5)
+    got = ws.entries(60)
+    tap.equal([int(e[2].split()[0]) for e in got], list(range(60)), "less than that waits for a client that does not read")
+
+
+def duration(tap):
+    with Server(["--retention", "0", "--tail-duration", "1s"]) as server:
+        ws = Ws(server, query='{app="d"}')
+        begun = time.monotonic()
+        tap.equal(ws.close_code(), (1011, "reached tail max duration limit"), "a tail ends when its time is over")
+        tap.ok(time.monotonic() - begun > 0.5, "and not before")
+
+
 def rss(server):
     with open("/proc/%d/status" % server.pid()) as f:
         return next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
@@ -262,7 +285,13 @@ def many(tap, server):
     tails += [Ws(server, query='{app="many"}') for _ in range(TAILS_MAX - 200)]
     tap.equal({ws.status for ws in tails}, {101}, "%d tails at once" % TAILS_MAX)
     ws = Ws(server, query='{app="many"}')
-    tap.equal(ws.status, 400, "one more is refused")
+    tap.equal((ws.status, ws.close_code()), (101, (1011, "max concurrent tail requests limit exceeded, count > limit (513 > 512)")), "one more is closed")
+    tails.pop().s.close()
+
+    def again():
+        ws = Ws(server, query='{app="many"}', limit=1)
+        return [e[2] for e in ws.entries(1, 1)] == ["x1"]
+    tap.ok(wait_until(again, 10), "until one of them left")
     for ws in tails:
         ws.s.close()
 
@@ -285,6 +314,7 @@ def main():
         no_gap_no_double(tap, server)
         frames(tap, server)
         slow_reader(tap, server)
+        absent_reader(tap, server)
         real_client(tap, server)
         last = Ws(server, query='{app="last"}')
         server.signal(15)
@@ -292,6 +322,7 @@ def main():
         tap.equal(server.wait(), 0, "and stops")
     with Server(["--retention", "0"]) as server:
         many(tap, server)
+    duration(tap)
     tap.done()
 
 

@@ -28,6 +28,8 @@ struct view {
     size_t tenant_len;
     bool known; // the index has the tenant, as `ns`
     uint32_t ns;
+    const struct retention *retention; // borrowed from the store
+    int64_t now_ns; // what had expired then is not handed out
 };
 
 static struct slice view_tenant(const struct view *v)
@@ -54,6 +56,8 @@ bool view_begin(struct store *st, struct slice tenant, struct view **view_out, s
     assert(v != NULL);
     v->settled = true;
     v->index = st->index;
+    v->retention = &st->options.retention;
+    v->now_ns = clock_wall_ns();
     v->tenant = malloc(tenant.len + 1);
     assert(v->tenant != NULL);
     memcpy(v->tenant, tenant.ptr, tenant.len);
@@ -333,10 +337,78 @@ static int by_stream_and_time(const void *a, const void *b)
     return (x->order > y->order) - (x->order < y->order);
 }
 
+// Nothing of the tenant's before the result can be alive.
+static int64_t not_expired(const struct view *v, int64_t from_ns)
+{
+    int64_t horizon_ns = retention_horizon(retention_bounds(v->retention, view_tenant(v)).longest_ns, v->now_ns);
+    return horizon_ns > from_ns ? horizon_ns : from_ns;
+}
+
+// The time before which a stream's entries have expired. Labels are looked at only if there are rules.
+static bool stream_horizon(struct selecting *s, uint32_t stream, int64_t *horizon_ns_out, struct err *err)
+{
+    struct view *v = s->view;
+    struct slice labels = LABELS_EMPTY;
+    if (v->retention->rules_count > 0 && !view_labels(v, &s->streams[stream], s->a, &labels, err))
+        return false;
+    *horizon_ns_out = retention_horizon(retention_period(v->retention, view_tenant(v), labels, NULL), v->now_ns);
+    return true;
+}
+
+// Masks one stream's runs, [first, end); those of which nothing is left go. Returns to where they were moved.
+static bool mask_stream(struct selecting *s, size_t first, size_t end, int64_t horizon_ns, size_t *kept, struct err *err)
+{
+    struct run_mask *mask = NULL;
+    for (size_t i = first; i < end; i++) {
+        struct view_run run = s->runs[i];
+        if (run.max_ns < horizon_ns) {
+            s->runs_pruned++;
+            continue;
+        }
+        if (run.min_ns < horizon_ns) {
+            if (mask == NULL && (mask = arena_zalloc(s->a, sizeof *mask)) == NULL)
+                return arena_ok(s->a, "runs of a selection", err);
+            mask->from_ns = horizon_ns;
+            run.mask = mask;
+        }
+        s->runs[(*kept)++] = run;
+    }
+    return true;
+}
+
+// Takes out what is not to be handed out any more, and streams of which nothing is left.
+static bool mask_runs(struct selecting *s, struct err *err)
+{
+    const struct view *v = s->view;
+    int64_t earliest_ns = retention_horizon(retention_bounds(v->retention, view_tenant(v)).shortest_ns, v->now_ns);
+    size_t kept = 0, streams = 0;
+    for (size_t first = 0, end; first < s->runs_count; first = end) {
+        uint32_t stream = s->runs[first].stream;
+        int64_t horizon_ns = INT64_MIN;
+        size_t kept_before = kept;
+        for (end = first; end < s->runs_count && s->runs[end].stream == stream; end++)
+            continue;
+        if (s->runs[first].min_ns < earliest_ns && !stream_horizon(s, stream, &horizon_ns, err))
+            return false;
+        if (!mask_stream(s, first, end, horizon_ns, &kept, err))
+            return false;
+        if (kept == kept_before)
+            continue;
+        s->streams[streams] = s->streams[stream];
+        for (size_t i = kept_before; i < kept; i++)
+            s->runs[i].stream = (uint32_t)streams;
+        streams++;
+    }
+    s->runs_count = kept;
+    s->streams_count = streams;
+    return true;
+}
+
 bool view_select(struct view *v, const struct label_matcher *matchers, size_t count, int64_t from_ns,
                  int64_t to_ns, struct arena *a, struct view_selection *out, struct err *err)
 {
     assert(!v->settled);
+    from_ns = not_expired(v, from_ns);
     struct selecting s = {.view = v, .a = a, .from_ns = from_ns, .to_ns = to_ns};
     if (from_ns < to_ns && (!select_ids(&s, matchers, count, err) || !select_segments(&s, err) ||
                             !select_heads(&s, matchers, count, err)))
@@ -345,6 +417,8 @@ bool view_select(struct view *v, const struct label_matcher *matchers, size_t co
         qsort(s.runs, s.runs_count, sizeof *s.runs, by_stream_and_time);
     if (s.runs_count > UINT32_MAX)
         return err_set(err, ERR_LIMIT, "the selection has %zu runs", s.runs_count);
+    if (!mask_runs(&s, err))
+        return false;
     *out = (struct view_selection){s.streams, (uint32_t)s.streams_count, s.runs,
                                    (uint32_t)s.runs_count, s.runs_pruned};
     return true;
@@ -509,6 +583,7 @@ static void widen_to_days(struct naming *n)
 static bool name_all(struct naming *n, struct slice **items_out, size_t *count_out, struct err *err)
 {
     assert(!n->view->settled);
+    n->from_ns = not_expired(n->view, n->from_ns);
     if (n->from_ns < n->to_ns) {
         widen_to_days(n);
         if (!name_segments(n, err))

@@ -42,6 +42,10 @@
     X(SEAL_FAILURES, "mstore_seal_failures_total", "", "Attempts to seal that failed.")            \
     X(SEAL_LINE_BYTES, "mstore_seal_line_bytes_total", "", "Bytes of lines in sealed segments.")   \
     X(SEAL_FILE_BYTES, "mstore_seal_file_bytes_total", "", "Bytes of sealed segment files.")       \
+    X(EXPIRED_SEGMENTS, "mstore_dropped_segments_total", "reason=\"expired\"", "Segments taken away whole, by reason.") \
+    X(EVICTED_SEGMENTS, "mstore_dropped_segments_total", "reason=\"max_bytes\"", "Segments taken away whole, by reason.") \
+    X(EXPIRED_ENTRIES, "mstore_dropped_entries_total", "reason=\"expired\"", "Entries taken away, by reason.") \
+    X(EVICTED_ENTRIES, "mstore_dropped_entries_total", "reason=\"max_bytes\"", "Entries taken away, by reason.") \
     X(QUERIES, "mstore_queries_total", "", "Queries run.")                                         \
     X(QUERY_FAILURES, "mstore_query_failures_total", "", "Queries answered with an error.")        \
     X(QUERY_LINES, "mstore_query_lines_total", "", "Lines scanned by queries.")                    \
@@ -58,6 +62,8 @@
     X(SEGMENTS, "mstore_segments", "", "Live segments.")                                           \
     X(SEGMENT_BYTES, "mstore_segment_bytes", "", "Bytes of live segments.")                        \
     X(STREAMS, "mstore_streams", "", "Streams in the index.")                                      \
+    X(DISK_FREE_BYTES, "mstore_disk_free_bytes", "", "What the disk of the data directory has left.") \
+    X(DISK_LOW, "mstore_disk_low", "", "1 while the disk has less left than the low-water mark: pushes are refused.") \
     X(STORE_WRITABLE, "mstore_store_writable", "", "1 while pushes can be stored.")                \
     X(CONNECTIONS, "mstore_connections", "", "Open connections.")                                  \
     X(QUERIES_RUNNING, "mstore_queries_running", "", "Queries running now.")
@@ -67,7 +73,8 @@
     X(PUSH_SECONDS, "mstore_push_duration_seconds", "", "Time from whole body to answer.")         \
     X(QUERY_SECONDS, "mstore_query_duration_seconds", "", "Time a query took, queueing included.") \
     X(WAL_SYNC_SECONDS, "mstore_wal_sync_duration_seconds", "", "Time of one fdatasync.")          \
-    X(SEAL_SECONDS, "mstore_seal_duration_seconds", "", "Time to seal and publish a generation.")
+    X(SEAL_SECONDS, "mstore_seal_duration_seconds", "", "Time to seal and publish a generation.")   \
+    X(RETENTION_SECONDS, "mstore_retention_duration_seconds", "", "Time to drop one segment.")
 
 enum metric_counter {
 #define X(id, name, labels, help) COUNTER_##id,

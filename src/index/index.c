@@ -345,26 +345,6 @@ static void put_streams(struct kv_txn *txn, uint64_t gen, struct index_stream *s
     free(places);
 }
 
-bool index_add_segment(struct index *index, const struct index_segment *segment,
-                       struct index_stream *streams, size_t streams_count, uint64_t manifest,
-                       struct err *err)
-{
-    struct kv_txn txn;
-    if (!kv_begin(index->kv, true, &txn, err))
-        return false;
-    put_streams(&txn, segment->gen, streams, streams_count);
-    struct key k;
-    key_start(&k);
-    key_u64(&k, segment->gen);
-    struct buf row;
-    buf_init(&row, 0);
-    put_segment_row(&row, segment);
-    kv_put(&txn, KV_SEGMENTS, key_slice(&k), buf_slice(&row));
-    buf_done(&row);
-    meta_put(&txn, META_MANIFEST, manifest);
-    return kv_commit(&txn, err);
-}
-
 // Deletes every row of `gen`, in each namespace.
 static void del_rows(struct kv_txn *txn, uint64_t gen)
 {
@@ -382,19 +362,36 @@ static void del_rows(struct kv_txn *txn, uint64_t gen)
             there = kv_seek(&c, key_slice(&k));
         }
     }
+    struct key k;
+    key_start(&k);
+    key_u64(&k, gen);
+    kv_del(txn, KV_SEGMENTS, key_slice(&k));
 }
 
-bool index_drop_segment(struct index *index, uint64_t gen, uint64_t manifest, struct err *err)
+static void put_segment(struct kv_txn *txn, const struct index_segment *segment)
+{
+    struct key k;
+    key_start(&k);
+    key_u64(&k, segment->gen);
+    struct buf row;
+    buf_init(&row, 0);
+    put_segment_row(&row, segment);
+    kv_put(txn, KV_SEGMENTS, key_slice(&k), buf_slice(&row));
+    buf_done(&row);
+}
+
+bool index_swap(struct index *index, const struct index_swap *swap, struct err *err)
 {
     struct kv_txn txn;
     if (!kv_begin(index->kv, true, &txn, err))
         return false;
-    del_rows(&txn, gen);
-    struct key k;
-    key_start(&k);
-    key_u64(&k, gen);
-    kv_del(&txn, KV_SEGMENTS, key_slice(&k));
-    meta_put(&txn, META_MANIFEST, manifest);
+    for (size_t i = 0; i < swap->gone_count && txn.rc == 0; i++)
+        del_rows(&txn, swap->gone[i]);
+    if (swap->segment != NULL) {
+        put_streams(&txn, swap->segment->gen, swap->streams, swap->streams_count);
+        put_segment(&txn, swap->segment);
+    }
+    meta_put(&txn, META_MANIFEST, swap->manifest);
     return kv_commit(&txn, err);
 }
 

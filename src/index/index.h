@@ -61,13 +61,17 @@ struct index_segment {
     uint64_t streams;
 };
 
-// One segment's rows and the new manifest number, in one commit. `streams` is reordered.
-MUST_CHECK bool index_add_segment(struct index *index, const struct index_segment *segment,
-                                  struct index_stream *streams, size_t streams_count,
-                                  uint64_t manifest, struct err *err);
-// Takes back a segment's rows (its streams and postings stay until nothing names them).
-MUST_CHECK bool index_drop_segment(struct index *index, uint64_t gen, uint64_t manifest,
-                                   struct err *err);
+// What one commit changes: the rows of the segments `gone` go (their streams and postings stay until index_sweep() finds that
+// nothing names them), `segment` comes with the rows of its streams, and the manifest has a new number.
+struct index_swap {
+    const uint64_t *gone; // generations
+    size_t gone_count;
+    const struct index_segment *segment; // NULL: none
+    struct index_stream *streams;        // reordered
+    size_t streams_count;
+    uint64_t manifest;
+};
+MUST_CHECK bool index_swap(struct index *index, const struct index_swap *swap, struct err *err);
 
 // --- reading ----------------------------------------------------------------------------------------
 

@@ -148,7 +148,7 @@ static bool visit_single(struct scan *s, const struct view_run *run, unsigned co
     struct run_entries e;
     bool damaged;
     uint32_t first, end;
-    if (visitor->whole != NULL && run->min_ns >= from_ns && run->max_ns < to_ns &&
+    if (visitor->whole != NULL && run->mask == NULL && run->min_ns >= from_ns && run->max_ns < to_ns &&
         visitor->whole(visitor->ctx, run))
         return true;
     if (!scan_load(s, NULL, run, columns, &e, &damaged))

@@ -34,6 +34,8 @@ void api_metrics(const struct app *app, const struct request *rq, struct respons
     metric_set(GAUGE_SEGMENTS, s.segments_count);
     metric_set(GAUGE_SEGMENT_BYTES, (int64_t)s.segment_bytes);
     metric_set(GAUGE_STREAMS, (int64_t)s.streams_count);
+    metric_set(GAUGE_DISK_FREE_BYTES, (int64_t)s.disk_free_bytes);
+    metric_set(GAUGE_DISK_LOW, s.disk_low);
     metric_set(GAUGE_STORE_WRITABLE, store_writable(app->store, &err));
     rs->content_type = "text/plain; version=0.0.4; charset=utf-8";
     metric_print(&rs->body);

@@ -40,9 +40,10 @@ static const struct setting settings[] = {
     {"listen", KIND_LISTEN, AT(listen), "ADDR:PORT",
      "listen here instead of 127.0.0.1:3100 and 127.0.0.1:4318; repeatable"},
     {"memory", KIND_BYTES, AT(memory_bytes), "BYTES", "memory to plan with (512MiB)"},
-    {"max-bytes", KIND_BYTES, AT(max_bytes), "BYTES", "refuse pushes above this much on disk (0: no cap)"},
+    {"max-bytes", KIND_BYTES, AT(max_bytes), "BYTES", "drop the oldest data above this much on disk (0: no cap)"},
+    {"low-water", KIND_BYTES, AT(low_water_bytes), "BYTES", "refuse pushes while the disk has less left (256MiB; 0: never)"},
     {"retention", KIND_DURATION, AT(retention_ns), "DURATION",
-     "refuse entries older than this (14d; 0: accept and keep any age)"},
+     "keep entries for this long, refuse older ones (14d; 0: accept and keep any age)"},
     {"durability", KIND_DURABILITY, AT(durability_crash), "sync|crash",
      "sync: on disk before the answer. crash: a power cut may lose the last seconds, a crash of mstored "
      "nothing"},
@@ -63,6 +64,7 @@ void config_init(struct config *c)
 {
     *c = (struct config){.memory_bytes = MEMORY_BYTES_DEFAULT,
                          .retention_ns = RETENTION_NS_DEFAULT,
+                         .low_water_bytes = DISK_LOW_BYTES_DEFAULT,
                          .head_idle_ns = HEAD_IDLE_NS_DEFAULT,
                          .query_timeout_ns = QUERY_TIMEOUT_NS_DEFAULT,
                          .tail_ns = TAIL_NS_DEFAULT,

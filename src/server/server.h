@@ -18,6 +18,7 @@ struct config {
     unsigned listen_count;
     uint64_t memory_bytes;
     uint64_t max_bytes; // disk; 0: no cap
+    uint64_t low_water_bytes; // of the disk's free space; 0: none
     int64_t retention_ns;
     bool durability_crash;
     bool require_tenant;

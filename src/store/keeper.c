@@ -5,9 +5,7 @@
  *                   -> ONE index commit: streams, labels, runs, "N is a segment", manifest number
  *                   -> swap manifest -> unlink N.wal
  *
- * S2  The index commit is the only publication, and it carries the manifest's number.
- * S3  The manifest of that number is prepared before the commit, so whichever number a reader's
- *     transaction shows, its manifest is at hand.
+ * Publishing (S2, S3) is publish.c's. When nothing waits to be sealed the thread takes away what has expired (retain.c).
  *
  * A failed attempt leaves the generation frozen, readable and in its WAL, and is repeated after a pause
  * that doubles up to KEEPER_PAUSE_NS_MAX; its reason is parked in the store, where pushes find it.
@@ -55,55 +53,6 @@ static struct head *oldest_frozen(struct store *st)
     return head;
 }
 
-// Returns the number of the manifest that is prepared. Pushers may replace it meanwhile (a new head), its
-// number stays.
-static uint64_t prepare_manifest(struct store *st, struct seg *seg, const struct index_segment *row)
-{
-    pthread_mutex_lock(&st->manifest_lock);
-    assert(st->manifest_next == NULL);
-    st->manifest_next = manifest_published(st->manifest, seg, row);
-    uint64_t number = st->manifest_next->number;
-    pthread_mutex_unlock(&st->manifest_lock);
-    return number;
-}
-
-// Ends the preparation: the next manifest is the manifest, or is forgotten.
-static void settle_manifest(struct store *st, bool committed)
-{
-    pthread_mutex_lock(&st->manifest_lock);
-    struct manifest *gone = committed ? st->manifest : st->manifest_next;
-    if (committed)
-        st->manifest = st->manifest_next;
-    st->manifest_next = NULL;
-    pthread_mutex_unlock(&st->manifest_lock);
-    manifest_unref(gone);
-}
-
-// A commit whose last sync failed may have happened all the same: what the index says now decides.
-static bool commit_happened(struct store *st, uint64_t number)
-{
-    struct index_read read;
-    struct err ignored;
-    if (!index_read_begin(st->index, &read, &ignored))
-        return false;
-    index_read_end(&read);
-    return read.manifest == number;
-}
-
-static bool publish(struct store *st, const struct index_segment *row,
-                    struct seg_directory *directory, struct err *err)
-{
-    char path[STORE_PATH_BYTES];
-    store_segment_path(st, row->gen, path);
-    AUTO(seg_unrefp) struct seg *seg = seg_new(path, row->gen);
-    uint64_t number = prepare_manifest(st, seg, row);
-    bool committed = index_add_segment(st->index, row, directory->streams, directory->streams_count,
-                                       number, err) ||
-                     commit_happened(st, number);
-    settle_manifest(st, committed);
-    return committed;
-}
-
 static bool write_segment(struct store *st, struct head *head, struct index_segment *row_out,
                           struct err *err)
 {
@@ -114,7 +63,8 @@ static bool write_segment(struct store *st, struct head *head, struct index_segm
     AUTO(seg_writer_freep) struct seg_writer *w = NULL;
     struct seg_directory *directory;
     return seg_writer_open(&options, &w, err) && head_write(head, w, err) &&
-           seg_writer_finish(w, row_out, &directory, err) && publish(st, row_out, directory, err);
+           seg_writer_finish(w, row_out, &directory, err) &&
+           publish_swap(st, NULL, 0, row_out, directory, err);
 }
 
 static bool seal(struct store *st, struct head *head, struct err *err)
@@ -216,7 +166,7 @@ static bool wait_for_work(struct store *st, int64_t not_before_ns, bool *work_ou
     struct timespec until = mono_at(clock_mono_ns() + KEEPER_TICK_NS);
     for (bool in_time = true; in_time && !st->stop;) {
         bool may = st->hurry || clock_mono_ns() >= not_before_ns;
-        if (st->frozen_count > 0 && may)
+        if ((st->frozen_count > 0 && may) || st->upkeep_asked > st->upkeep_done)
             break;
         in_time = pthread_cond_timedwait(&st->keeper_wake, &st->keeper_lock, &until) == 0;
     }
@@ -228,6 +178,20 @@ static bool wait_for_work(struct store *st, int64_t not_before_ns, bool *work_ou
     return go_on;
 }
 
+// What is done between seals.
+static void upkeep(struct store *st)
+{
+    pthread_mutex_lock(&st->keeper_lock);
+    uint64_t asked = st->upkeep_asked;
+    pthread_mutex_unlock(&st->keeper_lock);
+    rotate_idle(st);
+    retain(st);
+    pthread_mutex_lock(&st->keeper_lock);
+    st->upkeep_done = asked;
+    pthread_cond_broadcast(&st->published);
+    pthread_mutex_unlock(&st->keeper_lock);
+}
+
 static void *keeper_main(void *arg)
 {
     struct store *st = arg;
@@ -235,7 +199,7 @@ static void *keeper_main(void *arg)
     bool work;
     while (wait_for_work(st, not_before_ns, &work)) {
         if (!work) {
-            rotate_idle(st);
+            upkeep(st);
         } else if (seal_oldest(st)) {
             pause_ns = KEEPER_PAUSE_NS_MIN;
             not_before_ns = 0;

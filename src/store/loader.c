@@ -177,13 +177,57 @@ static bool load_block(struct run_loader *l, struct seg *seg, const struct view_
     return true;
 }
 
-bool run_load(struct run_loader *l, const struct view_run *run, unsigned columns,
-              struct run_entries *out, struct err *err)
+static bool load(struct run_loader *l, const struct view_run *run, unsigned columns, struct run_entries *out,
+                 struct err *err)
 {
     struct manifest *m = l->manifest;
     if (run->source < m->segments_count)
         return load_block(l, m->segments[run->source].seg, run, columns, out, err);
     assert(run->source - m->segments_count < m->heads_count);
     load_head(l, m->heads[run->source - m->segments_count], run, columns, out);
+    return true;
+}
+
+// --- masks ------------------------------------------------------------------------------------------
+
+// Takes the first `n` entries off.
+static void skip(struct run_entries *e, uint32_t n)
+{
+    e->count -= n;
+    if (e->times_ns != NULL)
+        e->times_ns += n;
+    if (e->line_bytes != NULL)
+        e->line_bytes += n;
+    if (e->lines != NULL)
+        e->lines += n;
+    if (e->lines_base != NULL)
+        e->lines_base = e->count > 0 ? e->lines[0] : NULL;
+    if (e->metadata != NULL)
+        e->metadata += n;
+}
+
+static void apply_mask(const struct run_mask *mask, struct run_entries *e)
+{
+    uint32_t low = 0, high = e->count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (e->times_ns[middle] < mask->from_ns)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    skip(e, low);
+}
+
+bool run_load(struct run_loader *l, const struct view_run *run, unsigned columns,
+              struct run_entries *out, struct err *err)
+{
+    if (run->mask == NULL)
+        return load(l, run, columns, out, err);
+    if (!load(l, run, columns | VIEW_TIMES, out, err))
+        return false;
+    apply_mask(run->mask, out);
+    if (!(columns & VIEW_TIMES))
+        out->times_ns = NULL;
     return true;
 }

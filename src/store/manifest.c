@@ -95,18 +95,32 @@ struct manifest *manifest_without_head(const struct manifest *m, uint64_t gen)
     return n;
 }
 
-struct manifest *manifest_published(const struct manifest *m, struct seg *seg,
-                                    const struct index_segment *row)
+static bool is_among(uint64_t gen, const uint64_t *gens, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (gens[i] == gen)
+            return true;
+    return false;
+}
+
+struct manifest *manifest_swapped(const struct manifest *m, const uint64_t *gone, size_t gone_count,
+                                  struct seg *seg, const struct index_segment *row)
 {
     struct manifest *n = allocate(m->number + 1, m->heads_count, m->segments_count + 1);
-    copy_heads(n, m, row->gen);
-    uint32_t i = 0;
-    for (; i < m->segments_count && m->segments[i].row.gen < row->gen; i++)
-        add_segment(n, m->segments[i].seg, &m->segments[i].row);
-    add_segment(n, seg, row);
-    for (; i < m->segments_count; i++) {
-        assert(m->segments[i].row.gen > row->gen); // each generation once
-        add_segment(n, m->segments[i].seg, &m->segments[i].row);
+    bool placed = seg == NULL;
+    copy_heads(n, m, seg != NULL ? row->gen : UINT64_MAX);
+    for (uint32_t i = 0; i < m->segments_count; i++) {
+        const struct manifest_segment *s = &m->segments[i];
+        if (is_among(s->row.gen, gone, gone_count))
+            continue;
+        if (!placed && seg_age(s->row.gen) > seg_age(row->gen)) {
+            add_segment(n, seg, row);
+            placed = true;
+        }
+        assert(seg == NULL || seg_age(s->row.gen) != seg_age(row->gen)); // each generation once
+        add_segment(n, s->seg, &s->row);
     }
+    if (!placed)
+        add_segment(n, seg, row);
     return n;
 }

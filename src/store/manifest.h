@@ -19,13 +19,13 @@ struct manifest {
     uint64_t number;
     struct head **heads; // by generation, one reference each; the open one, if any, is the last
     uint32_t heads_count;
-    struct manifest_segment *segments; // by generation
+    struct manifest_segment *segments; // by age: seg_age() of their generations
     uint32_t segments_count;
 };
 
 // A manifest with one reference.
 struct manifest *manifest_new(uint64_t number);
-// What recovery found: the heads of another manifest, and segments by generation.
+// What recovery found: the heads of another manifest, and segments by age.
 struct manifest *manifest_of(uint64_t number, const struct manifest *heads,
                              const struct manifest_segment *segments, uint32_t segments_count);
 struct manifest *manifest_ref(struct manifest *m);
@@ -34,6 +34,7 @@ void manifest_unref(struct manifest *m); // NULL is fine
 // Copies with one difference. The new one takes its own references.
 struct manifest *manifest_with_head(const struct manifest *m, struct head *head);
 struct manifest *manifest_without_head(const struct manifest *m, uint64_t gen);
-// Generation row->gen is a segment now and its head is gone; number + 1.
-struct manifest *manifest_published(const struct manifest *m, struct seg *seg,
-                                    const struct index_segment *row);
+// One commit's difference; number + 1. The segments `gone` (generations, any order) are live no more; `seg`, unless NULL, is,
+// and the head of its generation, if there is one, is not.
+struct manifest *manifest_swapped(const struct manifest *m, const uint64_t *gone, size_t gone_count,
+                                  struct seg *seg, const struct index_segment *row);

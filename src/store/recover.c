@@ -211,7 +211,7 @@ static bool is_replaced(struct recovery *r, uint64_t gen)
     for (size_t i = 0; i < r->count; i++) {
         struct found *f = &r->items[i];
         struct err ignored;
-        if (!f->has_row || !f->has_seg)
+        if (!f->has_row || !f->has_seg || seg_rewrites(f->gen) == 0) // a sealed one has no inputs
             continue;
         AUTO(seg_unrefp) struct seg *seg = segment_of(r, f->gen);
         if (!seg_load(seg, &ignored))
@@ -238,8 +238,11 @@ static bool add_row(struct recovery *r, struct found *f, struct seg *seg, struct
     if (!seg_read_directory(seg, &directory, err))
         return false;
     f->row = seg_footer(seg)->totals;
-    if (!index_add_segment(r->st->index, &f->row, directory.streams, directory.streams_count,
-                           r->manifest + 1, err))
+    struct index_swap swap = {.segment = &f->row,
+                              .streams = directory.streams,
+                              .streams_count = directory.streams_count,
+                              .manifest = r->manifest + 1};
+    if (!index_swap(r->st->index, &swap, err))
         return false;
     r->manifest++;
     f->has_row = true;
@@ -273,7 +276,7 @@ static bool settle_orphan(struct recovery *r, struct found *f, struct err *err)
     return true;
 }
 
-// Newest first: the output of a compaction is adopted before its inputs are looked at.
+// The most often rewritten first: the output of a compaction is adopted before its inputs are looked at.
 static bool settle_orphans(struct recovery *r, struct err *err)
 {
     for (size_t i = r->count; i-- > 0;) {
@@ -286,7 +289,8 @@ static bool settle_orphans(struct recovery *r, struct err *err)
 
 static bool drop_row(struct recovery *r, struct found *f, struct err *err)
 {
-    if (!index_drop_segment(r->st->index, f->gen, r->manifest + 1, err))
+    struct index_swap swap = {.gone = &f->gen, .gone_count = 1, .manifest = r->manifest + 1};
+    if (!index_swap(r->st->index, &swap, err))
         return false;
     r->manifest++;
     f->has_row = false;
@@ -452,6 +456,13 @@ static void report_lost(struct recovery *r, const struct found *f)
     report(r, "%s: the index names this segment and the file is missing", path);
 }
 
+static int by_age(const void *a, const void *b)
+{
+    uint64_t x = seg_age(((const struct manifest_segment *)a)->row.gen);
+    uint64_t y = seg_age(((const struct manifest_segment *)b)->row.gen);
+    return (x > y) - (x < y);
+}
+
 static void fill_manifest(struct recovery *r)
 {
     struct store *st = r->st;
@@ -460,8 +471,8 @@ static void fill_manifest(struct recovery *r)
     uint32_t count = 0;
     for (size_t i = 0; i < r->count; i++) {
         struct found *f = &r->items[i];
-        if (f->gen >= st->gen_next)
-            st->gen_next = f->gen + 1;
+        if (seg_age(f->gen) >= st->gen_next)
+            st->gen_next = seg_age(f->gen) + 1;
         if (!f->has_row)
             continue;
         if (!f->has_seg)
@@ -469,6 +480,7 @@ static void fill_manifest(struct recovery *r)
         f->seg = segment_of(r, f->gen);
         segments[count++] = (struct manifest_segment){f->seg, f->row};
     }
+    qsort(segments, count, sizeof *segments, by_age);
     manifest_unref(st->manifest);
     st->manifest = manifest_of(r->manifest, r->heads, segments, count);
     st->frozen_count = r->heads->heads_count;

@@ -12,6 +12,30 @@
 #include "index/index.h"
 #include "store/block.h"
 
+// --- numbers ----------------------------------------------------------------------------------------
+
+/*
+ * A generation's number has two parts. The low SEG_AGE_BITS are its age: for a sealed generation its own number, for a
+ * segment that compaction wrote the greatest age among its inputs. The bits above count rewrites: 0 for a sealed one, one more
+ * than any input's for the others. Compaction joins neighbours only, so ages stay unique among what is live, order what was
+ * pushed before what, and a segment's number is never given twice.
+ */
+enum { SEG_AGE_BITS = 40 };
+#define SEG_AGE_MAX ((UINT64_C(1) << SEG_AGE_BITS) - 1)
+#define SEG_REWRITES_MAX ((UINT64_C(1) << (64 - SEG_AGE_BITS)) - 1)
+static inline uint64_t seg_age(uint64_t gen)
+{
+    return gen & SEG_AGE_MAX;
+}
+static inline uint64_t seg_rewrites(uint64_t gen)
+{
+    return gen >> SEG_AGE_BITS;
+}
+static inline uint64_t seg_number(uint64_t rewrites, uint64_t age)
+{
+    return rewrites << SEG_AGE_BITS | age;
+}
+
 // --- directory --------------------------------------------------------------------------------------
 
 // Who is in a segment, and where: what the stream table says, and all that the index needs to know.

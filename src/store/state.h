@@ -42,6 +42,8 @@ struct store {
     pthread_t keeper;
     bool keeper_runs;
     bool stop;
+    uint64_t upkeep_asked;    // how often store_upkeep() was called
+    uint64_t upkeep_done;     // up to which call everything is done that there was to do
     bool hurry;               // somebody waits: do not sit out the pause after a failure
     uint32_t frozen_count;    // generations that wait to be sealed
     uint64_t unended_gen;     // its WAL failed: nothing new before it is sealed; 0: none
@@ -50,6 +52,16 @@ struct store {
     struct err write_err;     // why the last append or rotation failed; ERR_NONE once one succeeds
     atomic_bool write_failed; // whether write_err is set; read without the lock
     struct err keeper_err;    // why the last attempt failed; ERR_NONE once one succeeds
+
+    // What the disk has left, as of the keeper's last look. Read without a lock.
+    _Atomic uint64_t disk_free_bytes;
+    atomic_bool disk_low; // below options.disk_low_bytes: pushes are refused
+
+    // The keeper's alone.
+    uint64_t *garbage; // owned: segments without a row whose files could not be removed yet
+    size_t garbage_count;
+    struct lifetime *lifetimes; // owned: retain.c
+    size_t lifetimes_count;
 };
 
 // --- store.c ----------------------------------------------------------------------------------------
@@ -76,6 +88,25 @@ void keeper_start(struct store *st);
 void keeper_stop(struct store *st);
 // Tells the keeper that one more generation is frozen.
 void keeper_add_frozen(struct store *st, uint32_t count);
+
+// --- publish.c --------------------------------------------------------------------------------------
+
+// One commit: the segments `gone` are live no more, and the one written as `row` (NULL: none) is. On true both the index and
+// the manifest say so; on false neither. The keeper's thread only.
+MUST_CHECK bool publish_swap(struct store *st, const uint64_t *gone, size_t gone_count,
+                             const struct index_segment *row, struct seg_directory *directory,
+                             struct err *err);
+// Unlinks the files of segments that a commit took out, and makes that durable. What fails is told, and done again by the
+// next call: until then publish_garbage() is true, and nothing may be built on the absence of those files.
+void publish_unlink(struct store *st, const uint64_t *gone, size_t gone_count);
+bool publish_garbage(const struct store *st);
+
+// --- retain.c ---------------------------------------------------------------------------------------
+
+// Drops segments that have expired whole, then the oldest above the cap; notes how much the disk has left.
+void retain(struct store *st);
+// Looks how much the disk has left. Also called before the keeper runs.
+void retain_look(struct store *st);
 
 // --- recover.c --------------------------------------------------------------------------------------
 

@@ -73,16 +73,10 @@ void store_drop_head(struct store *st, uint64_t gen)
 
 static bool disk_has_room(struct store *st, struct err *err)
 {
-    uint64_t bytes = 0;
-    if (st->options.disk_bytes_max == 0)
+    if (!atomic_load_explicit(&st->disk_low, memory_order_relaxed))
         return true;
-    pthread_mutex_lock(&st->manifest_lock);
-    for (uint32_t i = 0; i < st->manifest->segments_count; i++)
-        bytes += st->manifest->segments[i].row.file_bytes;
-    pthread_mutex_unlock(&st->manifest_lock);
-    return bytes < st->options.disk_bytes_max ||
-           err_set(err, ERR_FULL, "segments take %" PRIu64 " bytes, --max-bytes allows %" PRIu64, bytes,
-                   st->options.disk_bytes_max);
+    return err_set(err, ERR_FULL, "the disk has %" PRIu64 " bytes left, --low-water is %" PRIu64,
+                   atomic_load_explicit(&st->disk_free_bytes, memory_order_relaxed), st->options.disk_low_bytes);
 }
 
 // With gen_lock held exclusively, and no generation open.
@@ -98,8 +92,6 @@ static bool open_next(struct store *st, struct err *err)
                        "the write-ahead log of generation %016" PRIx64
                        " failed and its entries are not sealed yet%s%s",
                        unended, why.code != ERR_NONE ? ": " : "", why.text);
-    if (!disk_has_room(st, err))
-        return false;
     char path[STORE_PATH_BYTES];
     store_wal_path(st, st->gen_next, path);
     struct wal *wal;
@@ -259,7 +251,7 @@ bool store_append(struct store *st, const struct batch *batch, const struct wal_
                   struct store_added *added_out, struct err *err)
 {
     assert(batch->entries_count > 0 && !st->options.read_only);
-    if (!share_generation(st, err))
+    if (!disk_has_room(st, err) || !share_generation(st, err))
         return note_write(st, false, err);
     uint64_t gen = head_gen(st->head);
     bool good = append_shared(st, batch, payload, added_out, err);
@@ -298,6 +290,16 @@ bool store_flush(struct store *st, struct err *err)
     }
 }
 
+void store_upkeep(struct store *st)
+{
+    pthread_mutex_lock(&st->keeper_lock);
+    uint64_t mine = ++st->upkeep_asked;
+    pthread_cond_signal(&st->keeper_wake);
+    while (st->upkeep_done < mine)
+        pthread_cond_wait(&st->published, &st->keeper_lock);
+    pthread_mutex_unlock(&st->keeper_lock);
+}
+
 bool store_writable(struct store *st, struct err *err)
 {
     pthread_mutex_lock(&st->keeper_lock);
@@ -310,7 +312,7 @@ bool store_writable(struct store *st, struct err *err)
         (void)err_set(err, ERR_IO, "the write-ahead log of generation %016" PRIx64 " failed",
                       st->unended_gen);
     pthread_mutex_unlock(&st->keeper_lock);
-    return good;
+    return good && disk_has_room(st, err);
 }
 
 void store_stats(struct store *st, struct store_stats *stats_out)
@@ -342,6 +344,8 @@ void store_stats(struct store *st, struct store_stats *stats_out)
         s.streams_count = index_streams_count(&read);
         index_read_end(&read);
     }
+    s.disk_free_bytes = atomic_load_explicit(&st->disk_free_bytes, memory_order_relaxed);
+    s.disk_low = atomic_load_explicit(&st->disk_low, memory_order_relaxed);
     *stats_out = s;
 }
 
@@ -385,6 +389,8 @@ void store_close(struct store *st)
     assert(st->manifest_next == NULL);
     index_close(st->index);
     fs_close(st->lock_fd);
+    free(st->garbage);
+    free(st->lifetimes);
     pthread_rwlock_destroy(&st->gen_lock);
     pthread_mutex_destroy(&st->manifest_lock);
     pthread_mutex_destroy(&st->keeper_lock);
@@ -439,6 +445,7 @@ bool store_open(const struct store_options *options, struct store **store_out, s
                 return false;
             store_report(st, true, err->text);
         }
+        retain_look(st);
         keeper_start(st);
     }
     *store_out = MOVE(st);

@@ -18,6 +18,7 @@
 #include "base/hash.h"
 #include "base/labels.h"
 #include "base/slice.h"
+#include "store/retention.h"
 #include "store/span_block.h"
 
 struct store;
@@ -85,7 +86,9 @@ struct store_options {
     void *decode_ctx;
     uint64_t head_bytes_max;   // 0: HEAD_BYTES_MAX_DEFAULT
     int64_t head_idle_ns;      // 0: HEAD_IDLE_NS_DEFAULT
-    uint64_t disk_bytes_max;   // 0: no cap. Pushes are refused (ERR_FULL) while segments take more
+    struct retention retention; // all zero: everything is kept
+    uint64_t disk_bytes_max;   // of segments and logs; above it the oldest segments go. 0: no cap
+    uint64_t disk_low_bytes;   // pushes are refused (ERR_FULL) while the disk has less left. 0: never
     bool sync_off;             // --durability=crash: acknowledge without fdatasync
     bool rebuild_index;        // drop the index and make it anew from the segments
     // Offline reading: never writes to `dir`, takes no lock; the index is built in `scratch_dir`.
@@ -122,6 +125,10 @@ MUST_CHECK bool store_append(struct store *store, const struct batch *batch,
 // Freezes the open generation and waits until every frozen one is published. Any thread.
 MUST_CHECK bool store_flush(struct store *store, struct err *err);
 
+// Has the keeper do now what it does in time: take away what has expired and what is above the cap. Waits until nothing is
+// left to do. What fails is reported and tried again later. Any thread.
+void store_upkeep(struct store *store);
+
 // ERR_FULL / ERR_IO with the reason while pushes are refused; true otherwise. Never blocks.
 bool store_writable(struct store *store, struct err *err);
 
@@ -135,6 +142,8 @@ struct store_stats {
     uint64_t segment_bytes;
     uint64_t segment_entries;
     uint64_t streams_count;  // in the index
+    uint64_t disk_free_bytes; // as the keeper saw it last
+    bool disk_low;
 };
 void store_stats(struct store *store, struct store_stats *stats_out);
 
@@ -179,6 +188,7 @@ struct view_run {
     int64_t min_ns; // of the run's first entry
     int64_t max_ns; // of its last
     uint64_t line_bytes;
+    const struct run_mask *mask; // not all of its entries are handed out, and its totals are only bounds; NULL: all are
     uint64_t order; // entries of one stream and one time: ingestion order is (order, position in run)
 };
 

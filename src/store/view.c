@@ -26,6 +26,8 @@ struct view {
     struct index_read read;
     bool settled;
     struct tenants tenants;
+    const struct retention *retention; // borrowed from the store
+    int64_t now_ns; // what had expired then is not handed out
 };
 
 // The manifest that belongs to an index commit; NULL when it was replaced meanwhile.
@@ -62,6 +64,8 @@ bool view_begin(struct store *st, struct slice tenants, struct view **view_out, 
     assert(v != NULL);
     v->settled = true;
     v->index = st->index;
+    v->retention = &st->options.retention;
+    v->now_ns = clock_wall_ns();
     if (!tenants_read(tenants, &v->tenants, err))
         return false;
     // Ends: a commit takes far longer than a turn, and each turn misses only by a commit.
@@ -343,16 +347,91 @@ static int by_stream_and_time(const void *a, const void *b)
     return (x->order > y->order) - (x->order < y->order);
 }
 
+// Nothing of a tenant's before the result can be alive.
+static int64_t not_expired(const struct view *v, const struct tenant *t, int64_t from_ns)
+{
+    int64_t horizon_ns = retention_horizon(retention_bounds(v->retention, t->name).longest_ns, v->now_ns);
+    return horizon_ns > from_ns ? horizon_ns : from_ns;
+}
+
 // Adds what one tenant has.
-static bool select_tenant(struct selecting *s, uint32_t tenant, const struct label_matcher *matchers, size_t count,
-                          struct err *err)
+static bool select_tenant(struct selecting *s, uint32_t tenant, int64_t from_ns, const struct label_matcher *matchers,
+                          size_t count, struct err *err)
 {
     s->tenant = tenant;
+    s->from_ns = not_expired(s->view, &s->view->tenants.items[tenant], from_ns);
     s->ids = (struct stream_ids){0};
     // Fingerprints are of labels alone.
     s->fingerprints_count = s->slots_room = 0;
     s->slots = NULL;
     return select_ids(s, matchers, count, err) && select_segments(s, err) && select_heads(s, matchers, count, err);
+}
+
+// The time before which a stream's entries have expired. Labels are looked at only if there are rules.
+static bool stream_horizon(struct selecting *s, uint32_t stream, int64_t *horizon_ns_out, struct err *err)
+{
+    struct view *v = s->view;
+    struct slice labels = LABELS_EMPTY;
+    if (v->retention->rules_count > 0 && !view_labels(v, &s->streams[stream], s->a, &labels, err))
+        return false;
+    struct slice tenant = v->tenants.items[s->streams[stream].tenant].name;
+    *horizon_ns_out = retention_horizon(retention_period(v->retention, tenant, labels, NULL), v->now_ns);
+    return true;
+}
+
+// Masks one stream's runs, [first, end); those of which nothing is left go. Returns to where they were moved.
+static bool mask_stream(struct selecting *s, size_t first, size_t end, int64_t horizon_ns, size_t *kept, struct err *err)
+{
+    struct run_mask *mask = NULL;
+    for (size_t i = first; i < end; i++) {
+        struct view_run run = s->runs[i];
+        if (run.max_ns < horizon_ns) {
+            s->runs_pruned++;
+            continue;
+        }
+        if (run.min_ns < horizon_ns) {
+            if (mask == NULL && (mask = arena_zalloc(s->a, sizeof *mask)) == NULL)
+                return arena_ok(s->a, "runs of a selection", err);
+            mask->from_ns = horizon_ns;
+            run.mask = mask;
+        }
+        s->runs[(*kept)++] = run;
+    }
+    return true;
+}
+
+// Takes out what is not to be handed out any more, and streams of which nothing is left.
+static bool mask_runs(struct selecting *s, struct err *err)
+{
+    const struct view *v = s->view;
+    uint32_t tenant = UINT32_MAX;
+    int64_t earliest_ns = INT64_MIN; // of the tenant: no rule of its expires anything later
+    size_t kept = 0, streams = 0;
+    for (size_t first = 0, end; first < s->runs_count; first = end) {
+        uint32_t stream = s->runs[first].stream;
+        int64_t horizon_ns = INT64_MIN;
+        size_t kept_before = kept;
+        for (end = first; end < s->runs_count && s->runs[end].stream == stream; end++)
+            continue;
+        if (s->streams[stream].tenant != tenant) {
+            tenant = s->streams[stream].tenant;
+            struct slice name = v->tenants.items[tenant].name;
+            earliest_ns = retention_horizon(retention_bounds(v->retention, name).shortest_ns, v->now_ns);
+        }
+        if (s->runs[first].min_ns < earliest_ns && !stream_horizon(s, stream, &horizon_ns, err))
+            return false;
+        if (!mask_stream(s, first, end, horizon_ns, &kept, err))
+            return false;
+        if (kept == kept_before)
+            continue;
+        s->streams[streams] = s->streams[stream];
+        for (size_t i = kept_before; i < kept; i++)
+            s->runs[i].stream = (uint32_t)streams;
+        streams++;
+    }
+    s->runs_count = kept;
+    s->streams_count = streams;
+    return true;
 }
 
 bool view_select(struct view *v, const struct label_matcher *matchers, size_t count, int64_t from_ns,
@@ -364,12 +443,14 @@ bool view_select(struct view *v, const struct label_matcher *matchers, size_t co
     if (!tenants_split(&v->tenants, matchers, count, a, &split, err))
         return false;
     for (uint32_t i = 0; i < v->tenants.count && from_ns < to_ns; i++)
-        if (tenants_match(&v->tenants, i, &split) && !select_tenant(&s, i, split.others, split.others_count, err))
+        if (tenants_match(&v->tenants, i, &split) && !select_tenant(&s, i, from_ns, split.others, split.others_count, err))
             return false;
     if (s.runs_count > 0)
         qsort(s.runs, s.runs_count, sizeof *s.runs, by_stream_and_time);
     if (s.runs_count > UINT32_MAX)
         return err_set(err, ERR_LIMIT, "the selection has %zu runs", s.runs_count);
+    if (!mask_runs(&s, err))
+        return false;
     *out = (struct view_selection){s.streams, (uint32_t)s.streams_count, s.runs,
                                    (uint32_t)s.runs_count, s.runs_pruned};
     return true;
@@ -556,6 +637,12 @@ static bool name_tenant(struct naming *n, const struct tenant *tenant, struct er
 static bool name_all(struct naming *n, struct slice **items_out, size_t *count_out, struct err *err)
 {
     assert(!n->view->settled);
+    int64_t from_ns = INT64_MAX;
+    for (uint32_t i = 0; i < n->view->tenants.count; i++) {
+        int64_t alive_ns = not_expired(n->view, &n->view->tenants.items[i], n->from_ns);
+        from_ns = alive_ns < from_ns ? alive_ns : from_ns;
+    }
+    n->from_ns = from_ns;
     if (n->from_ns < n->to_ns) {
         widen_to_days(n);
         const struct tenants *all = &n->view->tenants;

@@ -213,11 +213,39 @@ def test_retention(tap):
         ns = now_ns()
         answer = server.push([({"app": "old"}, [(ns - 3599 * 10**9, "young"), (ns - 3601 * 10**9, "old")])])
         tap.ok(answer.status == 400 and "has timestamp too old" in answer.text, "an entry older than retention is refused")
-        server.kill9()
         time.sleep(1.1)
+        tap.equal(server.lines('{app="old"}', ns - 4000 * 10**9, ns), [], "what has expired meanwhile is not answered")
+        server.kill9()
+        server.args = ["--retention", "0"]
         server.start()
         tap.equal(server.lines('{app="old"}', ns - 4000 * 10**9, ns), [(ns - 3599 * 10**9, "young")],
                   "replay decides as the push did, however late it comes")
+
+
+def test_expiry(tap):
+    """Segments leave the disk when their last entry has expired; the oldest leave above --max-bytes."""
+    with Server(["--retention", "1h"]) as server:
+        ns = now_ns()
+        server.push([({"app": "a"}, [(ns - 3597 * 10**9, "soon gone")])])
+        server.post("/flush")
+        server.push([({"app": "a"}, [(ns, "stays")])])
+        server.post("/flush")
+        tap.equal(server.metrics()["mstore_segments"], 2, "two segments")
+        tap.ok(wait_until(lambda: server.metrics()["mstore_segments"] == 1, 20), "one when the other has expired")
+        tap.equal([l for _, l in server.lines('{app="a"}', ns - 4000 * 10**9, ns + 1)], ["stays"], "the other is answered")
+        tap.equal(server.metrics()['mstore_dropped_entries_total{reason="expired"}'], 1, "which is counted")
+    with Server(["--retention", "0", "--max-bytes", "400"]) as server:
+        for i in range(4):
+            server.push([({"app": "a"}, [(ns + i, "line %d" % i)])])
+            server.post("/flush")
+        tap.ok(wait_until(lambda: server.metrics()["mstore_segments"] == 1, 20), "above --max-bytes the oldest go")
+        tap.equal([l for _, l in server.lines('{app="a"}', ns, ns + 9)], ["line 3"], "the newest stays")
+    with Server(["--retention", "0", "--low-water", "1000TB"]) as server:
+        answer = server.push([({"app": "a"}, [(ns, "x")])])
+        tap.ok(answer.status == 503 and "--low-water" in answer.text and "retry-after" in answer.headers,
+               "below the low-water mark pushes are refused, with the reason", repr(answer))
+        tap.ok(server.get("/ready").status == 503 and "--low-water" in server.get("/ready").text, "/ready says so")
+        tap.equal(server.metrics()["mstore_disk_low"], 1, "and /metrics")
 
 
 def test_full_disk(tap):
@@ -313,7 +341,7 @@ def main():
             test(tap, server)
         good, numbers = counters(server)
         tap.ok(good, "pushed = stored + rejected + deduplicated after all of this", numbers)
-    for test in (test_client_leaves, test_retention, test_full_disk, test_stop, test_configuration):
+    for test in (test_client_leaves, test_retention, test_expiry, test_full_disk, test_stop, test_configuration):
         test(tap)
     tap.done()
 

@@ -33,7 +33,8 @@ static void add(struct index *index, uint64_t gen, struct index_stream *streams,
 {
     struct err err;
     struct index_segment row = {.gen = gen, .min_ns = 0, .max_ns = 10, .entries = 3 * count, .streams = count};
-    must(index_add_segment(index, &row, streams, count, gen, &err), &err);
+    struct index_swap swap = {.segment = &row, .streams = streams, .streams_count = count, .manifest = gen};
+    must(index_swap(index, &swap, &err), &err);
 }
 
 static size_t selected(struct index *index, const char *tenant, const struct label_matcher *m, size_t count)
@@ -116,7 +117,8 @@ static void test_segments_come_and_go(struct index *index)
     must(index_segments(&read, &arena, &rows, &count, &err), &err);
     ok(count == 2 && rows[0].gen == 1 && rows[1].gen == 2, "segments by generation");
     index_read_end(&read);
-    must(index_drop_segment(index, 1, 3, &err), &err);
+    struct index_swap drop = {.gone = (const uint64_t[]){1}, .gone_count = 1, .manifest = 3};
+    must(index_swap(index, &drop, &err), &err);
     must(index_read_begin(index, &read, &err), &err);
     must(index_segments(&read, &arena, &rows, &count, &err), &err);
     ok(count == 1 && rows[0].gen == 2 && read.manifest == 3, "a dropped one is gone, in one commit with the number");

@@ -16,6 +16,7 @@
 #include "base/attr.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/zbuf.h"
 #include "store/span.h"
 
 // --- writing ------------------------------------------------------------------------------------------
@@ -58,7 +59,8 @@ MUST_CHECK bool span_block_flush(struct span_block_writer *w, struct buf *out, s
 // --- reading ------------------------------------------------------------------------------------------
 
 // Where the bytes of a block come from: a segment, or memory. Reads [pos, pos + bytes) relative to the block's start to
-// memory that lives as long as the block. Called by the block's one thread.
+// memory that lives as long as the block; what it takes from `a` is for those bytes alone, the block may give it back.
+// Called by the block's one thread.
 typedef bool (*span_block_read_fn)(void *ctx, uint64_t pos, size_t bytes, struct arena *a, struct slice *out,
                                    struct err *err);
 
@@ -130,9 +132,10 @@ struct span_block {
     struct span_block_inside *inside;
 };
 
-// Reads the head frame. Everything of the block lives in `a`, which must outlive it. ERR_CORRUPT on damage.
+// Reads the head frame. Everything of the block lives in `a`, which must outlive it, as `z` must: the thread's. ERR_CORRUPT
+// on damage.
 MUST_CHECK bool span_block_open(const struct span_block_place *place, span_block_read_fn read, void *ctx,
-                                struct arena *a, struct span_block *out, struct err *err);
+                                struct zbuf *z, struct arena *a, struct span_block *out, struct err *err);
 // Decodes a column unless it is there already.
 MUST_CHECK bool span_block_column(struct span_block *b, enum span_column column, struct err *err);
 // Of SPAN_NAMES, SPAN_MESSAGES, SPAN_STATES: the dictionary alone; of SPAN_RESOURCES, SPAN_SCOPES: likewise.

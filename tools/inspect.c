@@ -43,6 +43,45 @@ static double ratio(uint64_t raw, uint64_t stored)
     return stored > 0 ? (double)raw / (double)stored : 0;
 }
 
+struct span_sum {
+    uint64_t blocks, bytes, traced_entries;
+};
+
+static struct span_sum sum_spans(const struct seg *seg)
+{
+    const struct seg_span_table *table = seg_span_table(seg);
+    struct span_sum sum = {0};
+    for (uint32_t i = 0; i < table->tenants_count; i++) {
+        const struct seg_span_tenant *t = &table->tenants[i];
+        sum.blocks += t->blocks_count;
+        sum.traced_entries += t->entries.refs_count;
+        for (uint32_t n = 0; n < t->blocks_count; n++)
+            sum.bytes += t->blocks[n].total_bytes;
+    }
+    return sum;
+}
+
+static void print_spans(const struct seg *seg, bool details)
+{
+    const struct index_segment *t = &seg_footer(seg)->totals;
+    const struct seg_span_table *table = seg_span_table(seg);
+    struct span_sum sum = sum_spans(seg);
+    char from[CLOCK_RFC3339_BYTES], to[CLOCK_RFC3339_BYTES];
+    if (sum.traced_entries > 0)
+        printf("  %" PRIu64 " references from traces to blocks of entries\n", sum.traced_entries);
+    if (t->spans == 0)
+        return;
+    printf("  %" PRIu64 " spans in %" PRIu64 " blocks, %s to %s: %" PRIu64 " bytes, %.1f each\n", t->spans, sum.blocks,
+           rfc3339(t->spans_min_ns, from), rfc3339(t->spans_max_ns, to), sum.bytes, ratio(sum.bytes, t->spans));
+    for (uint32_t i = 0; details && i < table->tenants_count; i++)
+        for (uint32_t n = 0; n < table->tenants[i].blocks_count; n++) {
+            const struct span_block_place *p = &table->tenants[i].blocks[n];
+            printf("  span block %.*s %u at %" PRIu64 ": %u spans of %u traces, %s to %s, %u bytes\n",
+                   SLICE_FMT(table->tenants[i].tenant), n, p->pos, p->stats.spans_count, p->stats.traces_count,
+                   rfc3339(p->stats.start_min_ns, from), rfc3339(p->stats.end_max_ns, to), p->total_bytes);
+        }
+}
+
 static void print_segment(struct seg *seg, const struct seg_directory *d, bool details)
 {
     const struct seg_footer *f = seg_footer(seg);
@@ -52,13 +91,15 @@ static void print_segment(struct seg *seg, const struct seg_directory *d, bool d
     sum_columns(seg, sums);
     printf("%s: segment of generation %016" PRIx64 ", made %s\n", seg_path(seg), f->gen,
            rfc3339(f->created_ns, created));
-    printf("  %" PRIu64 " entries of %" PRIu64 " streams in %" PRIu64 " blocks, %s to %s\n", t->entries,
-           t->streams, t->blocks, rfc3339(t->min_ns, from), rfc3339(t->max_ns, to));
+    if (t->entries > 0)
+        printf("  %" PRIu64 " entries of %" PRIu64 " streams in %" PRIu64 " blocks, %s to %s\n", t->entries,
+               t->streams, t->blocks, rfc3339(t->min_ns, from), rfc3339(t->max_ns, to));
     printf("  %" PRIu64 " bytes of lines in %" PRIu64 " bytes of file: %.2f to 1\n", t->line_bytes,
            t->file_bytes, ratio(t->line_bytes, t->file_bytes));
     for (int c = 0; c < COLUMNS_COUNT; c++)
         printf("  %-9s %12" PRIu64 " bytes from %12" PRIu64 ": %.2f to 1\n", column_names[c], sums[c].stored,
                sums[c].raw, ratio(sums[c].raw, sums[c].stored));
+    print_spans(seg, details);
     for (uint32_t i = 0; i < f->inputs_count; i++)
         printf("  made from generation %016" PRIx64 "\n", f->inputs[i]);
     struct buf text;
@@ -95,13 +136,15 @@ static void json_segment(struct seg *seg, const struct seg_directory *d, struct 
 {
     const struct seg_footer *f = seg_footer(seg);
     const struct index_segment *t = &f->totals;
+    struct span_sum spans = sum_spans(seg);
     buf_put_cstr(b, "{\"path\":");
     jsonout_string(b, slice_cstr(seg_path(seg)));
     buf_printf(b, ",\"kind\":\"segment\",\"generation\":\"%016" PRIx64 "\",\"created\":\"%" PRId64
                "\",\"entries\":%" PRIu64 ",\"streams_count\":%" PRIu64 ",\"blocks_count\":%" PRIu64
                ",\"min\":\"%" PRId64 "\",\"max\":\"%" PRId64 "\",\"line_bytes\":%" PRIu64 ",\"file_bytes\":%" PRIu64
-               ",\"streams\":[", f->gen, f->created_ns, t->entries, t->streams, t->blocks, t->min_ns, t->max_ns,
-               t->line_bytes, t->file_bytes);
+               ",\"spans\":%" PRIu64 ",\"span_blocks_count\":%" PRIu64 ",\"span_bytes\":%" PRIu64 ",\"streams\":[",
+               f->gen, f->created_ns, t->entries, t->streams, t->blocks, t->min_ns, t->max_ns, t->line_bytes,
+               t->file_bytes, t->spans, spans.blocks, spans.bytes);
     for (size_t i = 0; i < d->streams_count; i++) {
         const struct index_stream *s = &d->streams[i];
         buf_put_cstr(b, i > 0 ? ",{\"tenant\":" : "{\"tenant\":");

@@ -2,6 +2,7 @@
 #include "base/zbuf.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <zstd.h>
 
@@ -24,6 +25,31 @@ void zbuf_free(struct zbuf *z)
     (void)ZSTD_freeCCtx(z->compressor);
     (void)ZSTD_freeDCtx(z->decompressor);
     free(z);
+}
+
+static pthread_key_t thread_key;
+
+static void free_of_thread(void *z)
+{
+    zbuf_free(z);
+}
+
+static void make_key(void)
+{
+    int rc = pthread_key_create(&thread_key, free_of_thread);
+    assert(rc == 0);
+}
+
+struct zbuf *zbuf_of_thread(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, make_key);
+    struct zbuf *z = pthread_getspecific(thread_key);
+    if (z == NULL) {
+        z = zbuf_new();
+        (void)pthread_setspecific(thread_key, z);
+    }
+    return z;
 }
 
 bool zbuf_compress(struct zbuf *z, int level, struct slice in, struct buf *out, struct err *err)

@@ -20,6 +20,9 @@ static inline void zbuf_freep(struct zbuf **z)
     zbuf_free(*z);
 }
 
+// The calling thread's own, made when first asked for and freed with the thread.
+struct zbuf *zbuf_of_thread(void);
+
 // Appends one zstd frame of `in` to `out`. Fails only for memory (ERR_LIMIT).
 MUST_CHECK bool zbuf_compress(struct zbuf *z, int level, struct slice in, struct buf *out,
                               struct err *err);

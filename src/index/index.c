@@ -10,6 +10,7 @@
 
 #include "base/codec.h"
 #include "index/keys.h"
+#include "index/traces.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -124,6 +125,7 @@ bool index_row_next(struct index_row *row, struct index_run *run_out, bool *bad)
     return true;
 }
 
+// Rows of before there were spans end behind the streams.
 static void put_segment_row(struct buf *b, const struct index_segment *s)
 {
     put_i64(b, s->min_ns);
@@ -133,6 +135,9 @@ static void put_segment_row(struct buf *b, const struct index_segment *s)
     put_varint(b, s->file_bytes);
     put_varint(b, s->blocks);
     put_varint(b, s->streams);
+    put_varint(b, s->spans);
+    put_i64(b, s->spans_min_ns);
+    put_i64(b, s->spans_max_ns);
 }
 
 static bool rd_segment_row(struct slice key, struct slice value, struct index_segment *out)
@@ -146,6 +151,10 @@ static bool rd_segment_row(struct slice key, struct slice value, struct index_se
     out->file_bytes = rd_varint(&r);
     out->blocks = rd_varint(&r);
     out->streams = rd_varint(&r);
+    bool spans = rd_left(&r) > 0;
+    out->spans = spans ? rd_varint(&r) : 0;
+    out->spans_min_ns = spans ? rd_i64(&r) : 0;
+    out->spans_max_ns = spans ? rd_i64(&r) : 0;
     return !r.bad && key.len == 8;
 }
 
@@ -365,6 +374,7 @@ static void del_rows(struct kv_txn *txn, uint64_t gen)
     struct key k;
     key_start(&k);
     key_u64(&k, gen);
+    traces_del(txn, namespaces, gen);
     kv_del(txn, KV_SEGMENTS, key_slice(&k));
 }
 
@@ -389,6 +399,8 @@ bool index_swap(struct index *index, const struct index_swap *swap, struct err *
         del_rows(&txn, swap->gone[i]);
     if (swap->segment != NULL) {
         put_streams(&txn, swap->segment->gen, swap->streams, swap->streams_count);
+        for (size_t i = 0; i < swap->traces_count; i++)
+            traces_put(&txn, namespace_of(&txn, swap->traces[i].tenant), swap->segment->gen, &swap->traces[i]);
         put_segment(&txn, swap->segment);
     }
     meta_put(&txn, META_MANIFEST, swap->manifest);

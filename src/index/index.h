@@ -59,6 +59,27 @@ struct index_segment {
     uint64_t file_bytes;
     uint64_t blocks;
     uint64_t streams;
+    // Of spans; times are those at which one starts first and ends last, when there are any.
+    uint64_t spans;
+    int64_t spans_min_ns;
+    int64_t spans_max_ns;
+};
+
+// The times of the first and of the last of all that a segment holds.
+static inline int64_t index_segment_first_ns(const struct index_segment *s)
+{
+    return s->entries == 0 || (s->spans > 0 && s->spans_min_ns < s->min_ns) ? s->spans_min_ns : s->min_ns;
+}
+static inline int64_t index_segment_last_ns(const struct index_segment *s)
+{
+    return s->entries == 0 || (s->spans > 0 && s->spans_max_ns > s->max_ns) ? s->spans_max_ns : s->max_ns;
+}
+
+// Traces that a segment has spans or log entries of.
+struct index_traces {
+    struct slice tenant;
+    const uint64_t *hashes; // hash64 of the IDs, ascending, unique
+    size_t count;
 };
 
 // What one commit changes: the rows of the segments `gone` go (their streams and postings stay until index_sweep() finds that
@@ -69,6 +90,8 @@ struct index_swap {
     const struct index_segment *segment; // NULL: none
     struct index_stream *streams;        // reordered
     size_t streams_count;
+    const struct index_traces *traces;
+    size_t traces_count;
     uint64_t manifest;
 };
 MUST_CHECK bool index_swap(struct index *index, const struct index_swap *swap, struct err *err);
@@ -120,6 +143,15 @@ MUST_CHECK bool index_rows(struct index_read *read, uint32_t ns, uint64_t gen,
                            void *ctx, struct err *err);
 // Takes the next run off the row. False at its end; ERR_CORRUPT sets *bad.
 bool index_row_next(struct index_row *row, struct index_run *run_out, bool *bad);
+
+// Visits the generations whose segments may have a trace (by its hash), ascending. Where one has it, it is visited; of those
+// that have it not, about one in a hundred is too.
+MUST_CHECK bool index_trace_segments(struct index_read *read, uint32_t ns, uint64_t hash,
+                                     bool (*visit)(void *ctx, uint64_t gen, struct err *err), void *ctx,
+                                     struct err *err);
+
+// Whether one generation's segment may; false where it has no filter.
+bool index_may_have_trace(struct index_read *read, uint32_t ns, uint64_t gen, uint64_t hash);
 
 // Label pairs of a namespace that were seen on days [day_from, day_to], in no order and with repeats:
 // names when `name` is empty, else the values of `name`. Values are borrowed from the transaction.

@@ -25,6 +25,7 @@ static const struct {
     [KV_DAYS] = {"days", 0},
     [KV_RUNS] = {"runs", 0},
     [KV_SEGMENTS] = {"segments", 0},
+    [KV_TRACES] = {"traces", 0},
 };
 
 struct kv {

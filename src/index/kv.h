@@ -26,6 +26,7 @@ enum kv_table {
     KV_DAYS,       // namespace, UTC day, label pair -> nothing
     KV_RUNS,       // namespace, generation, stream id -> runs
     KV_SEGMENTS,   // generation -> totals
+    KV_TRACES,     // namespace, generation -> filter of trace IDs
     KV_TABLES_COUNT,
 };
 

@@ -5,32 +5,32 @@
  *     entries   all entries in arrival order, in pages that never move
  *     sets      distinct metadata sets; most entries share a few
  *     known     hash table of entries: the same stream, time, line and metadata is the same entry
+ *     traced    entries whose metadata carries a trace's ID, by its hash
+ *     spans     head_spans.h, with a lock of its own
  *     text      pages of line, label and metadata bytes that never move
  *
  * H1  What a reader was given (line, label and metadata pointers) stays until the head is freed.
  * H2  An entry is in `known` iff it is in `entries`; no two entries are equal.
  * H3  Entries of a stream are numbered in arrival order; its first n never change.
  *
- * Threads: apply takes the lock for one batch, readers share it. Text, entries and tables are mapped
- * rather than malloc'ed: a sealed generation's memory goes back to the system at once.
+ * Threads: apply takes the lock for one batch, readers share it. Memory: head_mem.h.
  */
 #include "store/head.h"
 
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/limits.h"
+#include "store/head_mem.h"
+#include "store/trace_table.h"
 
 #include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 enum {
-    TEXT_PAGE_BYTES = 1024 * 1024,
     ENTRY_PAGE_SHIFT = 14,
     ENTRY_PAGE = 1 << ENTRY_PAGE_SHIFT,
-    TABLE_ROOM_MIN = 512,
     PREFETCH_AHEAD = 8,
 };
 
@@ -54,165 +54,27 @@ struct stream {
     uint64_t line_bytes;
 };
 
-// Open addressing. A slot holds a hash in its high half and number + 1 in its low; 0 is empty.
-struct table {
-    uint64_t *slots; // mapped
-    size_t room;     // a power of two
-    size_t count;
-};
-
-// Distinct byte strings, numbered.
-struct names {
-    struct slice *items; // owned; text
-    uint32_t count, room;
-    struct table known;
-};
-
-struct text_page {
-    struct text_page *next;
-    size_t bytes;
-};
-
 struct head {
     uint64_t gen;
     atomic_uint refs;
-    pthread_rwlock_t lock; // all below
-    struct names tenants;
-    struct names sets;
+    struct head_spans *spans; // owned; a lock of its own
+    pthread_rwlock_t lock;    // all below
+    struct head_text text;
+    struct head_names tenants;
+    struct head_names sets;
+    uint32_t *set_traces; // owned, as long as sets.items: hash of the trace ID that a set carries, 0: none
+    uint32_t set_traces_room;
+    struct head_table traced;
     struct stream *streams; // owned
     uint32_t streams_count, streams_room;
-    struct table streams_known;
+    struct head_table streams_known;
     struct entry **pages; // owned; mapped pages of ENTRY_PAGE entries
     uint32_t pages_count, pages_room;
     uint32_t entries_count;
-    struct table known;
-    struct text_page *text; // mapped
-    uint8_t *text_pos, *text_end;
-    uint64_t bytes;
+    struct head_table known;
     uint64_t line_bytes;
     int64_t applied_mono_ns;
 };
-
-// --- memory -----------------------------------------------------------------------------------------
-
-static void *map(size_t bytes)
-{
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    assert(p != MAP_FAILED); // as malloc elsewhere: heads are capped, so this is not a user's limit
-    return p;
-}
-
-static void *grown(void *items, uint32_t *room, size_t item_bytes)
-{
-    *room = *room == 0 ? 16 : *room * 2;
-    items = realloc(items, *room * item_bytes);
-    assert(items != NULL);
-    return items;
-}
-
-static uint8_t *text_room(struct head *h, size_t bytes)
-{
-    if ((size_t)(h->text_end - h->text_pos) < bytes) {
-        size_t page_bytes = sizeof(struct text_page) + bytes;
-        if (page_bytes < TEXT_PAGE_BYTES)
-            page_bytes = TEXT_PAGE_BYTES;
-        struct text_page *page = map(page_bytes);
-        page->next = h->text;
-        page->bytes = page_bytes;
-        h->text = page;
-        h->text_pos = (uint8_t *)(page + 1);
-        h->text_end = (uint8_t *)page + page_bytes;
-    }
-    uint8_t *at = h->text_pos;
-    h->text_pos += bytes;
-    h->bytes += bytes;
-    return at;
-}
-
-static struct slice text_copy(struct head *h, struct slice s)
-{
-    uint8_t *at = text_room(h, s.len);
-    if (s.len > 0)
-        memcpy(at, s.ptr, s.len);
-    return slice_of(at, s.len);
-}
-
-// --- tables -----------------------------------------------------------------------------------------
-
-static void table_put(struct table *t, uint32_t hash, uint32_t number)
-{
-    size_t at = hash & (t->room - 1);
-    while (t->slots[at] != 0)
-        at = (at + 1) & (t->room - 1);
-    t->slots[at] = (uint64_t)hash << 32 | (number + 1);
-    t->count++;
-}
-
-// Keeps the table at most half full for one more.
-static void table_room(struct head *h, struct table *t)
-{
-    if ((t->count + 1) * 2 <= t->room)
-        return;
-    struct table larger = {.room = t->room == 0 ? TABLE_ROOM_MIN : t->room * 2};
-    larger.slots = map(larger.room * sizeof *larger.slots);
-    for (size_t i = 0; i < t->room; i++)
-        if (t->slots[i] != 0)
-            table_put(&larger, (uint32_t)(t->slots[i] >> 32), (uint32_t)t->slots[i] - 1);
-    if (t->room > 0)
-        munmap(t->slots, t->room * sizeof *t->slots);
-    h->bytes += (larger.room - t->room) * sizeof *t->slots;
-    *t = larger;
-}
-
-// Next candidate with this hash from *at on, or UINT32_MAX.
-static uint32_t table_next(const struct table *t, uint32_t hash, size_t *at)
-{
-    for (; t->room > 0 && t->slots[*at] != 0; *at = (*at + 1) & (t->room - 1)) {
-        uint64_t slot = t->slots[*at];
-        if (slot >> 32 != hash)
-            continue;
-        *at = (*at + 1) & (t->room - 1);
-        return (uint32_t)slot - 1;
-    }
-    return UINT32_MAX;
-}
-
-static size_t table_start(const struct table *t, uint32_t hash)
-{
-    return t->room == 0 ? 0 : hash & (t->room - 1);
-}
-
-static uint32_t names_find(const struct names *names, struct slice s, uint32_t hash)
-{
-    uint32_t number;
-    for (size_t at = table_start(&names->known, hash);
-         (number = table_next(&names->known, hash, &at)) != UINT32_MAX;)
-        if (slice_eq(names->items[number], s))
-            break;
-    return number;
-}
-
-static uint32_t names_add(struct head *h, struct names *names, struct slice s)
-{
-    uint32_t hash = (uint32_t)hash64(s);
-    uint32_t number = names_find(names, s, hash);
-    if (number != UINT32_MAX)
-        return number;
-    if (names->count == names->room)
-        names->items = grown(names->items, &names->room, sizeof *names->items);
-    table_room(h, &names->known);
-    names->items[names->count] = text_copy(h, s);
-    h->bytes += sizeof *names->items;
-    table_put(&names->known, hash, names->count);
-    return names->count++;
-}
-
-static void names_done(struct names *names)
-{
-    free(names->items);
-    if (names->known.room > 0)
-        munmap(names->known.slots, names->known.room * sizeof *names->known.slots);
-}
 
 // --- life -------------------------------------------------------------------------------------------
 
@@ -223,6 +85,7 @@ struct head *head_new(uint64_t gen)
     h->gen = gen;
     atomic_init(&h->refs, 1);
     pthread_rwlock_init(&h->lock, NULL);
+    h->spans = head_spans_new();
     return h;
 }
 
@@ -236,23 +99,20 @@ void head_unref(struct head *h)
 {
     if (h == NULL || atomic_fetch_sub_explicit(&h->refs, 1, memory_order_acq_rel) > 1)
         return;
-    names_done(&h->tenants);
-    names_done(&h->sets);
+    head_spans_free(h->spans);
+    head_names_done(&h->tenants);
+    head_names_done(&h->sets);
+    free(h->set_traces);
+    head_table_done(&h->traced);
     for (uint32_t i = 0; i < h->streams_count; i++)
         free(h->streams[i].numbers);
     free(h->streams);
-    if (h->streams_known.room > 0)
-        munmap(h->streams_known.slots, h->streams_known.room * sizeof *h->streams_known.slots);
+    head_table_done(&h->streams_known);
     for (uint32_t i = 0; i < h->pages_count; i++)
-        munmap(h->pages[i], ENTRY_PAGE * sizeof **h->pages);
+        head_unmap(h->pages[i], ENTRY_PAGE * sizeof **h->pages);
     free(h->pages);
-    if (h->known.room > 0)
-        munmap(h->known.slots, h->known.room * sizeof *h->known.slots);
-    while (h->text != NULL) {
-        struct text_page *page = h->text;
-        h->text = page->next;
-        munmap(page, page->bytes);
-    }
+    head_table_done(&h->known);
+    head_text_done(&h->text);
     pthread_rwlock_destroy(&h->lock);
     free(h);
 }
@@ -262,12 +122,20 @@ uint64_t head_gen(const struct head *h)
     return h->gen;
 }
 
+struct head_spans *head_spans_of(struct head *h)
+{
+    return h->spans;
+}
+
 void head_stats(struct head *h, struct head_stats *stats_out)
 {
+    struct head_spans_stats spans;
+    head_spans_stats(h->spans, &spans);
     pthread_rwlock_rdlock(&h->lock);
     *stats_out = (struct head_stats){
-        .bytes = h->bytes,
+        .bytes = h->text.bytes + spans.bytes,
         .entries = h->entries_count,
+        .spans = spans.spans,
         .line_bytes = h->line_bytes,
         .streams = h->streams_count,
         .applied_mono_ns = h->applied_mono_ns,
@@ -286,22 +154,22 @@ static uint32_t stream_of(struct head *h, uint32_t tenant, const struct batch_st
 {
     uint32_t hash = (uint32_t)s->fingerprint.lo + tenant * UINT32_C(0x9e3779b1);
     uint32_t number;
-    for (size_t at = table_start(&h->streams_known, hash);
-         (number = table_next(&h->streams_known, hash, &at)) != UINT32_MAX;)
+    for (size_t at = head_table_start(&h->streams_known, hash);
+         (number = head_table_next(&h->streams_known, hash, &at)) != UINT32_MAX;)
         if (h->streams[number].tenant == tenant &&
             hash128_eq(h->streams[number].fingerprint, s->fingerprint))
             return number;
     if (h->streams_count == h->streams_room)
-        h->streams = grown(h->streams, &h->streams_room, sizeof *h->streams);
-    table_room(h, &h->streams_known);
+        h->streams = head_grown(h->streams, &h->streams_room, sizeof *h->streams);
+    head_table_room(&h->text, &h->streams_known);
     number = h->streams_count++;
-    h->streams[number] = (struct stream){.labels = text_copy(h, s->labels),
+    h->streams[number] = (struct stream){.labels = head_text_copy(&h->text, s->labels),
                                          .fingerprint = s->fingerprint,
                                          .tenant = tenant,
                                          .min_ns = INT64_MAX,
                                          .max_ns = INT64_MIN};
-    h->bytes += sizeof *h->streams;
-    table_put(&h->streams_known, hash, number);
+    h->text.bytes += sizeof *h->streams;
+    head_table_put(&h->streams_known, hash, number);
     return number;
 }
 
@@ -340,8 +208,8 @@ static bool is_known(const struct head *h, uint32_t stream, uint32_t hash,
                      const struct batch_entry *e)
 {
     uint32_t number;
-    for (size_t at = table_start(&h->known, hash);
-         (number = table_next(&h->known, hash, &at)) != UINT32_MAX;) {
+    for (size_t at = head_table_start(&h->known, hash);
+         (number = head_table_next(&h->known, hash, &at)) != UINT32_MAX;) {
         const struct entry *k = entry_at(h, number);
         if (k->stream == stream && k->time_ns == e->time_ns &&
             slice_eq(slice_of(k->line, k->line_bytes), e->line) &&
@@ -356,32 +224,51 @@ static struct entry *new_entry(struct head *h)
     assert(h->entries_count < UINT32_MAX - 1);
     if (h->entries_count >> ENTRY_PAGE_SHIFT == h->pages_count) {
         if (h->pages_count == h->pages_room)
-            h->pages = grown(h->pages, &h->pages_room, sizeof *h->pages);
-        h->pages[h->pages_count++] = map(ENTRY_PAGE * sizeof **h->pages);
+            h->pages = head_grown(h->pages, &h->pages_room, sizeof *h->pages);
+        h->pages[h->pages_count++] = head_map(ENTRY_PAGE * sizeof **h->pages);
     }
-    h->bytes += sizeof **h->pages;
+    h->text.bytes += sizeof **h->pages;
     return entry_at(h, h->entries_count++);
+}
+
+// The number of a metadata set.
+static uint32_t set_of(struct head *h, struct slice metadata)
+{
+    uint32_t set = head_names_add(&h->text, &h->sets, metadata);
+    if (h->sets.count > h->set_traces_room) {
+        h->set_traces = head_grown(h->set_traces, &h->set_traces_room, sizeof *h->set_traces);
+        h->text.bytes += sizeof *h->set_traces * (h->set_traces_room / 2);
+    }
+    uint8_t trace_id[TRACE_ID_BYTES];
+    if (set + 1 == h->sets.count) // new, or the newest again
+        h->set_traces[set] =
+            trace_id_of_entry(metadata, trace_id) ? (uint32_t)trace_hash(trace_id) | 1 : 0;
+    return set;
 }
 
 static void add_entry(struct head *h, uint32_t stream, uint32_t hash, uint32_t set,
                       const struct batch_entry *e)
 {
     uint32_t number = h->entries_count;
-    table_room(h, &h->known);
+    head_table_room(&h->text, &h->known);
     *new_entry(h) = (struct entry){
         .time_ns = e->time_ns,
-        .line = text_copy(h, e->line).ptr,
+        .line = head_text_copy(&h->text, e->line).ptr,
         .line_bytes = (uint32_t)e->line.len,
         .set = set,
         .stream = stream,
     };
-    table_put(&h->known, hash, number);
+    head_table_put(&h->known, hash, number);
+    if (h->set_traces[set] != 0) {
+        head_table_room(&h->text, &h->traced);
+        head_table_put(&h->traced, h->set_traces[set], number);
+    }
 
     struct stream *s = &h->streams[stream];
     if (s->count == s->room) {
         uint32_t room = s->room;
-        s->numbers = grown(s->numbers, &s->room, sizeof *s->numbers);
-        h->bytes += (s->room - room) * sizeof *s->numbers;
+        s->numbers = head_grown(s->numbers, &s->room, sizeof *s->numbers);
+        h->text.bytes += (s->room - room) * sizeof *s->numbers;
     }
     s->numbers[s->count++] = number;
     s->min_ns = e->time_ns < s->min_ns ? e->time_ns : s->min_ns;
@@ -405,7 +292,7 @@ static uint32_t apply_stream(struct head *h, uint32_t tenant, const struct batch
             continue;
         if (last.ptr == NULL || e->metadata.ptr != last.ptr || e->metadata.len != last.len) {
             last = e->metadata;
-            last_set = names_add(h, &h->sets, last);
+            last_set = set_of(h, last);
         }
         add_entry(h, stream, hashes[n], last_set, e);
         added++;
@@ -413,15 +300,24 @@ static uint32_t apply_stream(struct head *h, uint32_t tenant, const struct batch
     return added;
 }
 
-uint32_t head_apply(struct head *h, const struct batch *batch)
+static uint32_t apply_entries(struct head *h, const struct batch *batch, const uint32_t *hashes)
 {
-    uint32_t *hashes = entry_hashes(batch);
-    uint32_t added = 0;
-    pthread_rwlock_wrlock(&h->lock);
-    uint32_t tenant = names_add(h, &h->tenants, batch->tenant);
+    uint32_t added = 0, tenant = head_names_add(&h->text, &h->tenants, batch->tenant);
     for (uint32_t i = 0; i < batch->streams_count; i++)
         if (batch->streams[i].entries_count > 0)
             added += apply_stream(h, tenant, batch, &batch->streams[i], hashes);
+    return added;
+}
+
+struct store_added head_apply(struct head *h, const struct batch *batch)
+{
+    struct store_added added = {0};
+    uint32_t *hashes = batch->entries_count > 0 ? entry_hashes(batch) : NULL;
+    if (batch->spans_count > 0)
+        added.spans = head_spans_apply(h->spans, batch);
+    pthread_rwlock_wrlock(&h->lock);
+    if (batch->entries_count > 0)
+        added.entries = apply_entries(h, batch, hashes);
     h->applied_mono_ns = clock_mono_ns();
     pthread_rwlock_unlock(&h->lock);
     free(hashes);
@@ -457,7 +353,7 @@ bool head_select(struct head *h, struct slice tenant, const struct label_matcher
                  void *ctx, struct err *err)
 {
     pthread_rwlock_rdlock(&h->lock);
-    uint32_t number = names_find(&h->tenants, tenant, (uint32_t)hash64(tenant));
+    uint32_t number = head_names_find(&h->tenants, tenant);
     bool good = number == UINT32_MAX || visit_streams(h, number, matchers, count, visit, ctx, err);
     pthread_rwlock_unlock(&h->lock);
     return good;
@@ -525,6 +421,16 @@ void head_metadata(struct head *h, const struct head_entry *entries, uint32_t co
     pthread_rwlock_unlock(&h->lock);
 }
 
+static void arrival_of(const struct head *h, const struct entry *e, struct store_arrival *out)
+{
+    const struct stream *s = &h->streams[e->stream];
+    *out = (struct store_arrival){.tenant = h->tenants.items[s->tenant],
+                                  .labels = s->labels,
+                                  .time_ns = e->time_ns,
+                                  .line = slice_of(e->line, e->line_bytes),
+                                  .metadata = h->sets.items[e->set]};
+}
+
 uint32_t head_arrivals_count(struct head *h)
 {
     pthread_rwlock_rdlock(&h->lock);
@@ -537,17 +443,30 @@ uint32_t head_arrivals(struct head *h, uint32_t first, struct store_arrival *out
 {
     uint32_t count = 0;
     pthread_rwlock_rdlock(&h->lock);
-    for (; count < room && first + count < h->entries_count; count++) {
-        const struct entry *e = entry_at(h, first + count);
-        const struct stream *s = &h->streams[e->stream];
-        out[count] = (struct store_arrival){.tenant = h->tenants.items[s->tenant],
-                                            .labels = s->labels,
-                                            .time_ns = e->time_ns,
-                                            .line = slice_of(e->line, e->line_bytes),
-                                            .metadata = h->sets.items[e->set]};
-    }
+    for (; count < room && first + count < h->entries_count; count++)
+        arrival_of(h, entry_at(h, first + count), &out[count]);
     pthread_rwlock_unlock(&h->lock);
     return count;
+}
+
+bool head_trace_entries(struct head *h, struct slice tenant, const uint8_t trace_id[TRACE_ID_BYTES],
+                        bool (*visit)(void *ctx, const struct store_arrival *entry, struct err *err), void *ctx,
+                        struct err *err)
+{
+    uint32_t hash = (uint32_t)trace_hash(trace_id) | 1, number;
+    bool good = true;
+    pthread_rwlock_rdlock(&h->lock);
+    for (size_t at = head_table_start(&h->traced, hash);
+         good && (number = head_table_next(&h->traced, hash, &at)) != UINT32_MAX;) {
+        struct store_arrival arrival;
+        uint8_t id[TRACE_ID_BYTES];
+        arrival_of(h, entry_at(h, number), &arrival);
+        if (slice_eq(arrival.tenant, tenant) && trace_id_of_entry(arrival.metadata, id) &&
+            memcmp(id, trace_id, TRACE_ID_BYTES) == 0)
+            good = visit(ctx, &arrival, err);
+    }
+    pthread_rwlock_unlock(&h->lock);
+    return good;
 }
 
 bool head_tenants(struct head *h, bool (*visit)(void *ctx, struct slice tenant, struct err *err),
@@ -558,7 +477,7 @@ bool head_tenants(struct head *h, bool (*visit)(void *ctx, struct slice tenant, 
     for (uint32_t i = 0; i < h->tenants.count && good; i++)
         good = visit(ctx, h->tenants.items[i], err);
     pthread_rwlock_unlock(&h->lock);
-    return good;
+    return good && head_spans_tenants(h->spans, visit, ctx, err);
 }
 
 // --- sealing ----------------------------------------------------------------------------------------
@@ -605,5 +524,5 @@ bool head_write(struct head *h, struct seg_writer *w, struct err *err)
     for (uint32_t i = 0; i < h->streams_count && good; i++)
         good = write_stream(h, &places[i], w, err);
     free(places);
-    return good;
+    return good && head_spans_write(h->spans, w, err);
 }

@@ -9,6 +9,7 @@
 #include "base/labels.h"
 #include "base/slice.h"
 #include "index/index.h"
+#include "store/head_spans.h"
 #include "store/seg.h"
 #include "store/store.h"
 
@@ -21,13 +22,14 @@ void head_unref(struct head *head); // NULL is fine
 
 uint64_t head_gen(const struct head *head);
 
-// Adds the entries that it does not hold yet and returns how many those were. Cannot fail; copies what it
-// keeps. Any thread.
-uint32_t head_apply(struct head *head, const struct batch *batch);
+// Adds the entries and spans that it does not hold yet and returns how many those were. Cannot fail; copies
+// what it keeps. Any thread.
+struct store_added head_apply(struct head *head, const struct batch *batch);
 
 struct head_stats {
-    uint64_t bytes; // memory: lines, metadata and bookkeeping
+    uint64_t bytes; // memory: lines, metadata, spans and bookkeeping
     uint64_t entries;
+    uint64_t spans;
     uint64_t line_bytes;
     uint32_t streams;
     int64_t applied_mono_ns; // of the last apply; 0 when empty
@@ -69,10 +71,18 @@ void head_metadata(struct head *head, const struct head_entry *entries, uint32_t
 uint32_t head_arrivals_count(struct head *head);
 uint32_t head_arrivals(struct head *head, uint32_t first, struct store_arrival *out, uint32_t room);
 
-// Tenants with entries here, each visited once.
+// Tenants with entries or spans here; one with both is visited twice.
 MUST_CHECK bool head_tenants(struct head *head,
                              bool (*visit)(void *ctx, struct slice tenant, struct err *err), void *ctx,
                              struct err *err);
+
+// The spans, which live as long as the head.
+struct head_spans *head_spans_of(struct head *head);
+
+// Log entries that carry a trace's ID, in the order of arrival: visit() runs under the lock.
+MUST_CHECK bool head_trace_entries(struct head *head, struct slice tenant, const uint8_t trace_id[TRACE_ID_BYTES],
+                                   bool (*visit)(void *ctx, const struct store_arrival *entry, struct err *err),
+                                   void *ctx, struct err *err);
 
 // Hands everything to a segment writer in its order. No apply may run any more.
 MUST_CHECK bool head_write(struct head *head, struct seg_writer *w, struct err *err);

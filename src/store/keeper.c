@@ -72,7 +72,7 @@ static bool seal(struct store *st, struct head *head, struct err *err)
     uint64_t gen = head_gen(head);
     struct head_stats stats;
     head_stats(head, &stats);
-    if (stats.entries == 0) {
+    if (stats.entries + stats.spans == 0) {
         store_drop_head(st, gen);
     } else {
         int64_t begun_ns = clock_mono_ns();
@@ -147,7 +147,7 @@ static void rotate_idle(struct store *st)
     if (st->head != NULL)
         head_stats(st->head, &stats);
     pthread_rwlock_unlock(&st->gen_lock);
-    if (stats.entries == 0 || clock_mono_ns() - stats.applied_mono_ns < st->options.head_idle_ns)
+    if (stats.entries + stats.spans == 0 || clock_mono_ns() - stats.applied_mono_ns < st->options.head_idle_ns)
         return;
     struct err why;
     if (!store_rotate(st, false, &why) && why.code != ERR_BUSY)

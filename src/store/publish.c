@@ -64,6 +64,8 @@ bool publish_swap(struct store *st, const uint64_t *gone, size_t gone_count, con
     if (row != NULL) {
         swap.streams = directory->streams;
         swap.streams_count = directory->streams_count;
+        swap.traces = directory->traces;
+        swap.traces_count = directory->traces_count;
     }
     bool committed = index_swap(st->index, &swap, err) || commit_happened(st, number);
     settle_manifest(st, committed);

@@ -241,6 +241,8 @@ static bool add_row(struct recovery *r, struct found *f, struct seg *seg, struct
     struct index_swap swap = {.segment = &f->row,
                               .streams = directory.streams,
                               .streams_count = directory.streams_count,
+                              .traces = directory.traces,
+                              .traces_count = directory.traces_count,
                               .manifest = r->manifest + 1};
     if (!index_swap(r->st->index, &swap, err))
         return false;
@@ -313,7 +315,7 @@ static bool replay_payload(void *ctx, uint64_t pos, struct slice payload, struct
     arena_reset(&r->arena);
     if (!r->st->options.decode(r->st->options.decode_ctx, payload, &r->arena, &batch, err))
         return false;
-    if (batch.entries_count > 0)
+    if (batch.entries_count + batch.spans_count > 0)
         (void)head_apply(r->head, &batch);
     return true;
 }
@@ -386,13 +388,13 @@ static bool replay_wal(struct recovery *r, struct found *f, bool newest, struct 
     struct head_stats in_head;
     head_stats(head, &in_head);
     bool good = true;
-    if (in_head.entries == 0 && (newest || stats.ended)) {
+    if (in_head.entries + in_head.spans == 0 && (newest || stats.ended)) {
         if (!st->options.read_only)
             good = fs_unlink(path, err);
         f->has_wal = false;
     } else {
         good = settle_tail(r, path, &stats, newest, err);
-        if (good && in_head.entries > 0) {
+        if (good && in_head.entries + in_head.spans > 0) {
             struct manifest *with = manifest_with_head(r->heads, head);
             manifest_unref(r->heads);
             r->heads = with;

@@ -38,12 +38,48 @@ static void widen(struct lifetime *l, int64_t min_ns, int64_t max_ns, int64_t pe
     l->ends_ns = ends_ns > l->ends_ns ? ends_ns : l->ends_ns;
 }
 
+// The last time that counts of a segment's spans: clients say what they like, so none is after the segment was made.
+static bool last_span_ns(const struct manifest_segment *s, int64_t *last_ns_out, struct err *err)
+{
+    *last_ns_out = s->row.spans_max_ns;
+    if (s->row.spans_max_ns <= clock_wall_ns())
+        return true;
+    if (!seg_load(s->seg, err))
+        return false;
+    int64_t created_ns = seg_footer(s->seg)->created_ns;
+    *last_ns_out = created_ns < s->row.spans_max_ns ? created_ns : s->row.spans_max_ns;
+    return true;
+}
+
+// Spans are of the stream {service_name="..."}; a segment is not read for them: what any of a tenant's may be kept for counts.
+static bool widen_by_spans(const struct retention *r, const struct manifest_segment *s, struct lifetime *l, struct err *err)
+{
+    int64_t last_ns;
+    if (s->row.spans == 0)
+        return true;
+    if (!last_span_ns(s, &last_ns, err) || !seg_load_spans(s->seg, err))
+        return false;
+    const struct seg_span_table *table = seg_span_table(s->seg);
+    for (uint32_t i = 0; i < table->tenants_count; i++) {
+        struct retention_bounds b = retention_bounds(r, table->tenants[i].tenant);
+        widen(l, s->row.spans_min_ns, last_ns, b.shortest_ns);
+        widen(l, s->row.spans_min_ns, last_ns, b.longest_ns);
+    }
+    return true;
+}
+
 bool lifetime_of(const struct retention *r, const struct manifest_segment *s, struct lifetime *out, struct err *err)
 {
     struct retention_bounds b = retention_bounds(r, (struct slice){0});
     struct lifetime l = {.gen = s->row.gen, .begins_ns = INT64_MAX, .ends_ns = INT64_MIN};
     if (r->rules_count == 0) {
-        widen(&l, s->row.min_ns, s->row.max_ns, b.shortest_ns);
+        int64_t last_ns = INT64_MIN;
+        if (s->row.spans > 0 && !last_span_ns(s, &last_ns, err))
+            return false;
+        if (s->row.entries > 0)
+            widen(&l, s->row.min_ns, s->row.max_ns, b.shortest_ns);
+        if (s->row.spans > 0)
+            widen(&l, s->row.spans_min_ns, last_ns, b.shortest_ns);
         *out = l;
         return true;
     }
@@ -55,6 +91,8 @@ bool lifetime_of(const struct retention *r, const struct manifest_segment *s, st
         widen(&l, stream->runs[0].min_ns, stream->runs[stream->runs_count - 1].max_ns,
               retention_period(r, stream->tenant, stream->labels, NULL));
     }
+    if (!widen_by_spans(r, s, &l, err))
+        return false;
     *out = l;
     return true;
 }
@@ -77,7 +115,7 @@ static void forget(struct store *st, uint64_t gen)
 const struct lifetime *retain_lifetime(struct store *st, const struct manifest_segment *s, int64_t now_ns)
 {
     struct retention_bounds b = retention_bounds(&st->options.retention, (struct slice){0});
-    if (add_ns(s->row.min_ns, b.shortest_ns) > now_ns) // nothing can have expired
+    if (add_ns(index_segment_first_ns(&s->row), b.shortest_ns) > now_ns) // nothing can have expired
         return NULL;
     struct lifetime *known = find(st, s->row.gen), l;
     struct err why;
@@ -86,7 +124,7 @@ const struct lifetime *retain_lifetime(struct store *st, const struct manifest_s
     if (!lifetime_of(&st->options.retention, s, &l, &why)) {
         // Not readable: it goes when the longest period is over, whatever it holds.
         store_report(st, true, why.text);
-        l = (struct lifetime){s->row.gen, INT64_MAX, add_ns(s->row.max_ns, b.longest_ns)};
+        l = (struct lifetime){s->row.gen, INT64_MAX, add_ns(index_segment_last_ns(&s->row), b.longest_ns)};
     }
     st->lifetimes = realloc(st->lifetimes, (st->lifetimes_count + 1) * sizeof *st->lifetimes);
     assert(st->lifetimes != NULL);
@@ -132,9 +170,10 @@ static bool drop(struct store *st, const uint64_t *gens, size_t count, struct er
 static void tell(struct store *st, const struct manifest_segment *s, const char *why)
 {
     char text[ERR_TEXT_BYTES], newest[CLOCK_RFC3339_BYTES];
-    clock_rfc3339(s->row.max_ns, newest);
-    (void)snprintf(text, sizeof text, "dropped segment %016" PRIx64 ": %" PRIu64 " entries up to %s, %" PRIu64 " bytes: %s",
-                   s->row.gen, s->row.entries, newest, s->row.file_bytes, why);
+    clock_rfc3339(index_segment_last_ns(&s->row), newest);
+    (void)snprintf(text, sizeof text,
+                   "dropped segment %016" PRIx64 ": %" PRIu64 " entries and %" PRIu64 " spans up to %s, %" PRIu64 " bytes: %s",
+                   s->row.gen, s->row.entries, s->row.spans, newest, s->row.file_bytes, why);
     store_report(st, false, text);
 }
 
@@ -180,7 +219,7 @@ const struct manifest_segment *retain_oldest(const struct manifest *m)
 {
     const struct manifest_segment *oldest = NULL;
     for (uint32_t i = 0; i < m->segments_count; i++)
-        if (oldest == NULL || m->segments[i].row.max_ns < oldest->row.max_ns)
+        if (oldest == NULL || index_segment_last_ns(&m->segments[i].row) < index_segment_last_ns(&oldest->row))
             oldest = &m->segments[i];
     return oldest;
 }

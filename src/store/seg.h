@@ -11,6 +11,7 @@
 #include "base/slice.h"
 #include "index/index.h"
 #include "store/block.h"
+#include "store/seg_spans.h"
 
 // --- numbers ----------------------------------------------------------------------------------------
 
@@ -42,6 +43,8 @@ static inline uint64_t seg_number(uint64_t rewrites, uint64_t age)
 struct seg_directory {
     struct index_stream *streams; // by tenant, then labels
     size_t streams_count;
+    struct index_traces *traces; // by tenant
+    size_t traces_count;
     struct arena arena; // owns the streams and what they point at, as far as it is not lent
 };
 
@@ -74,13 +77,23 @@ MUST_CHECK bool seg_writer_stream(struct seg_writer *w, struct slice tenant, str
 // The stream's next entry, in ascending time.
 MUST_CHECK bool seg_writer_entry(struct seg_writer *w, int64_t time_ns, struct slice line,
                                  struct slice metadata, struct err *err);
+// The next span, after all entries: tenants ascending, then the order of span_block.h. Borrows the tenant.
+MUST_CHECK bool seg_writer_span(struct seg_writer *w, struct slice tenant, const struct span *span,
+                                struct err *err);
 // Writes tables and footer, syncs, renames, syncs the directory. *directory_out stays with the writer.
 MUST_CHECK bool seg_writer_finish(struct seg_writer *w, struct index_segment *totals_out,
                                   struct seg_directory **directory_out, struct err *err);
 
 // --- reading ----------------------------------------------------------------------------------------
 
-enum seg_section { SECTION_BLOCKS = 1, SECTION_STREAMS = 2, SECTION_BLOCK_TABLE = 3 };
+enum seg_section {
+    SECTION_BLOCKS = 1,
+    SECTION_STREAMS = 2,
+    SECTION_BLOCK_TABLE = 3,
+    SECTION_SPANS = 4, // this and the next two: only where there are spans, or entries with trace IDs
+    SECTION_SPAN_TABLE = 5,
+    SECTION_TRACES = 6,
+};
 enum { SEG_SECTIONS_MAX = 16 };
 
 struct seg_section_place {
@@ -139,6 +152,20 @@ void seg_reader_done(struct seg_reader *r);
 // in `to` is announced by fresh = true. Loads the segment if need be.
 MUST_CHECK bool seg_read_block(struct seg *seg, uint32_t block, unsigned mask, bool fresh,
                                struct seg_reader *r, struct block *to, struct err *err);
-// The stream table.
+// Reads and checks the span table, once; empty where the segment has none. Spans of a segment are in its totals after it.
+MUST_CHECK bool seg_load_spans(struct seg *seg, struct err *err);
+// After seg_load_spans(): NULL when the tenant has neither spans nor traced entries.
+const struct seg_span_tenant *seg_span_tenant(const struct seg *seg, struct slice tenant);
+const struct seg_span_table *seg_span_table(const struct seg *seg);
+MUST_CHECK bool seg_open_span_block(struct seg *seg, const struct span_block_place *place, struct arena *a,
+                                    struct span_block *out, struct err *err);
+// References of a trace: see trace_table_find().
+MUST_CHECK bool seg_find_trace(struct seg *seg, const struct trace_table *table, enum trace_ref_kind kind, uint64_t hash,
+                               bool (*visit)(void *ctx, const struct trace_ref *ref, struct err *err), void *ctx,
+                               struct err *err);
+MUST_CHECK bool seg_all_traces(struct seg *seg, const struct trace_table *table, enum trace_ref_kind kind,
+                               bool (*visit)(void *ctx, const struct trace_ref *ref, struct err *err), void *ctx,
+                               struct err *err);
+// The stream table, and the traces of the span table.
 MUST_CHECK bool seg_read_directory(struct seg *seg, struct seg_directory *directory_out,
                                    struct err *err);

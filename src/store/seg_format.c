@@ -138,7 +138,11 @@ bool seg_get_footer(struct slice bytes, struct seg_footer *f, struct err *err)
         s->raw_bytes = rd_varint(&r);
         s->check = rd_u64(&r);
     }
-    if (r.bad || rd_left(&r) != 0 || t->gen != f->gen || t->min_ns > t->max_ns || t->entries == 0)
+    bool spans = false; // a segment of spans alone has an empty range of entries
+    for (uint32_t i = 0; i < f->sections_count; i++)
+        spans = spans || f->sections[i].kind == SECTION_SPAN_TABLE;
+    if (r.bad || rd_left(&r) != 0 || t->gen != f->gen || (t->entries == 0) != (t->min_ns > t->max_ns) ||
+        (t->entries == 0 && !spans))
         return err_set(err, ERR_CORRUPT, "footer: contents do not add up");
     return true;
 }

@@ -29,6 +29,10 @@ struct seg {
     int fd;
     struct seg_footer footer;
     struct block_place *places; // owned
+    // Set once by seg_load_spans().
+    atomic_bool spans_loaded;
+    struct arena spans_arena;
+    struct seg_span_table spans;
 };
 
 struct seg *seg_new(const char *path, uint64_t gen)
@@ -41,6 +45,8 @@ struct seg *seg_new(const char *path, uint64_t gen)
     seg->fd = -1;
     atomic_init(&seg->refs, 1);
     atomic_init(&seg->loaded, false);
+    atomic_init(&seg->spans_loaded, false);
+    arena_init(&seg->spans_arena, 2 * SEGMENT_TABLE_BYTES_MAX + MIB);
     pthread_mutex_init(&seg->load_lock, NULL);
     return seg;
 }
@@ -56,6 +62,7 @@ void seg_unref(struct seg *seg)
     if (seg == NULL || atomic_fetch_sub_explicit(&seg->refs, 1, memory_order_acq_rel) > 1)
         return;
     fs_close(seg->fd);
+    arena_done(&seg->spans_arena);
     free(seg->places);
     free(seg->path);
     pthread_mutex_destroy(&seg->load_lock);
@@ -214,6 +221,151 @@ bool seg_load(struct seg *seg, struct err *err)
     return good;
 }
 
+// --- spans ------------------------------------------------------------------------------------------
+
+// Reads bytes of the file for trace_table_find() and span_block_open().
+static bool read_refs(void *ctx, uint64_t pos, uint8_t *to, size_t bytes, struct err *err)
+{
+    struct seg *seg = ctx;
+    return fs_read_at(seg->fd, seg->path, pos, to, bytes, err);
+}
+
+static bool is_in_file(const struct seg_footer *f, const struct seg_section_place *s)
+{
+    return s != NULL && s->stored_bytes <= f->totals.file_bytes && s->pos <= f->totals.file_bytes - s->stored_bytes;
+}
+
+static bool load_spans(struct seg *seg, struct err *err)
+{
+    struct seg_footer *f = &seg->footer;
+    const struct seg_section_place *blocks = find_section(f, SECTION_SPANS), *refs = find_section(f, SECTION_TRACES);
+    struct slice raw;
+    if (find_section(f, SECTION_SPAN_TABLE) == NULL)
+        return true;
+    if (!is_in_file(f, blocks) || !is_in_file(f, refs))
+        return err_set(err, ERR_CORRUPT, "%s: footer: spans are missing or out of bounds", seg->path);
+    arena_reset(&seg->spans_arena);
+    if (!read_table(seg->fd, seg->path, f, SECTION_SPAN_TABLE, &seg->spans_arena, &raw, err) ||
+        !seg_span_table_get(raw, blocks->pos, blocks->pos + blocks->stored_bytes, refs->pos,
+                            refs->pos + refs->stored_bytes, &seg->spans_arena, &seg->spans, err))
+        return err_wrap(err, "%s", seg->path);
+    seg_span_table_totals(&seg->spans, &f->totals);
+    return true;
+}
+
+bool seg_load_spans(struct seg *seg, struct err *err)
+{
+    if (!seg_load(seg, err))
+        return false;
+    if (atomic_load_explicit(&seg->spans_loaded, memory_order_acquire))
+        return true;
+    pthread_mutex_lock(&seg->load_lock);
+    bool good = atomic_load_explicit(&seg->spans_loaded, memory_order_relaxed) || load_spans(seg, err);
+    if (good)
+        atomic_store_explicit(&seg->spans_loaded, true, memory_order_release);
+    pthread_mutex_unlock(&seg->load_lock);
+    if (!good && err->code == ERR_CORRUPT)
+        metric_add(COUNTER_CORRUPT_READS, 1);
+    return good;
+}
+
+const struct seg_span_table *seg_span_table(const struct seg *seg)
+{
+    return &seg->spans;
+}
+
+const struct seg_span_tenant *seg_span_tenant(const struct seg *seg, struct slice tenant)
+{
+    return seg_span_table_find(&seg->spans, tenant);
+}
+
+struct block_source {
+    struct seg *seg;
+    uint64_t pos;
+};
+
+static bool read_span_block(void *ctx, uint64_t pos, size_t bytes, struct arena *a, struct slice *out, struct err *err)
+{
+    const struct block_source *source = ctx;
+    uint8_t *to = arena_alloc(a, bytes + 1);
+    if (to == NULL)
+        return arena_ok(a, "span block", err);
+    *out = slice_of(to, bytes);
+    return fs_read_at(source->seg->fd, source->seg->path, source->pos + pos, to, bytes, err);
+}
+
+bool seg_open_span_block(struct seg *seg, const struct span_block_place *place, struct arena *a, struct span_block *out,
+                         struct err *err)
+{
+    struct block_source *source = arena_alloc(a, sizeof *source);
+    if (source == NULL)
+        return arena_ok(a, "span block", err);
+    *source = (struct block_source){seg, place->pos};
+    return span_block_open(place, read_span_block, source, zbuf_of_thread(), a, out, err) ||
+           err_wrap(err, "%s: span block at %" PRIu64, seg->path, place->pos);
+}
+
+bool seg_find_trace(struct seg *seg, const struct trace_table *table, enum trace_ref_kind kind, uint64_t hash,
+                    bool (*visit)(void *ctx, const struct trace_ref *ref, struct err *err), void *ctx, struct err *err)
+{
+    return trace_table_find(table, kind, hash, read_refs, seg, visit, ctx, err) || err_wrap(err, "%s", seg->path);
+}
+
+bool seg_all_traces(struct seg *seg, const struct trace_table *table, enum trace_ref_kind kind,
+                    bool (*visit)(void *ctx, const struct trace_ref *ref, struct err *err), void *ctx, struct err *err)
+{
+    return trace_table_all(table, kind, read_refs, seg, visit, ctx, err) || err_wrap(err, "%s", seg->path);
+}
+
+// --- directory --------------------------------------------------------------------------------------
+
+struct gathered_hashes {
+    struct arena *a;
+    uint64_t *items;
+    size_t count, room;
+};
+
+static bool gather_hash(void *ctx, const struct trace_ref *ref, struct err *err)
+{
+    struct gathered_hashes *g = ctx;
+    if (!arena_grow(g->a, (void **)&g->items, sizeof *g->items, g->count, &g->room))
+        return arena_ok(g->a, "traces of a segment", err);
+    g->items[g->count++] = ref->hash;
+    return true;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static bool read_traces(struct seg *seg, struct seg_directory *d, struct err *err)
+{
+    if (!seg_load_spans(seg, err))
+        return false;
+    d->traces_count = seg->spans.tenants_count;
+    d->traces = arena_array(&d->arena, d->traces_count + 1, sizeof *d->traces);
+    if (d->traces == NULL)
+        return arena_ok(&d->arena, "traces of a segment", err);
+    for (size_t i = 0; i < d->traces_count; i++) {
+        const struct seg_span_tenant *t = &seg->spans.tenants[i];
+        struct gathered_hashes g = {.a = &d->arena};
+        if (!seg_all_traces(seg, &t->spans, TRACE_REF_SPANS, gather_hash, &g, err) ||
+            !seg_all_traces(seg, &t->entries, TRACE_REF_ENTRIES, gather_hash, &g, err))
+            return false;
+        if (g.count > 0)
+            qsort(g.items, g.count, sizeof *g.items, by_value);
+        size_t kept = 0;
+        for (size_t n = 0; n < g.count; n++)
+            if (kept == 0 || g.items[kept - 1] != g.items[n])
+                g.items[kept++] = g.items[n];
+        struct slice tenant = arena_copy(&d->arena, t->tenant);
+        d->traces[i] = (struct index_traces){tenant, g.items, kept};
+    }
+    return arena_ok(&d->arena, "traces of a segment", err);
+}
+
 bool seg_read_directory(struct seg *seg, struct seg_directory *directory_out, struct err *err)
 {
     if (!seg_load(seg, err))
@@ -224,6 +376,8 @@ bool seg_read_directory(struct seg *seg, struct seg_directory *directory_out, st
     if (!read_table(seg->fd, seg->path, &seg->footer, SECTION_STREAMS, &d.arena, &raw, err) ||
         !seg_get_directory(raw, &seg->footer, seg->places, &d, err))
         return err_wrap(err, "%s", seg->path);
+    if (!read_traces(seg, &d, err))
+        return false;
     *directory_out = d;
     d = (struct seg_directory){0};
     return true;

@@ -38,6 +38,8 @@ struct seg_writer {
     uint64_t blocks_pos;
     // The open block, and the run in it.
     struct block_writer *block;
+    struct seg_spans_writer *spans;
+    uint64_t spans_pos; // of the first span block; 0: none yet
     struct buf block_table;
     uint32_t blocks_count;
     uint32_t run_first; // entry in the block at which the open stream's run began
@@ -90,6 +92,7 @@ bool seg_writer_open(const struct seg_writer_options *options, struct seg_writer
     w->tmp_path = join(options->path, ".tmp");
     w->level = options->level;
     w->block = block_writer_new(options->level);
+    w->spans = seg_spans_writer_new(options->level);
     w->blocks_hash = hash_stream_new();
     hash_stream_reset(w->blocks_hash);
     arena_init(&w->directory.arena, SIZE_MAX);
@@ -116,6 +119,7 @@ void seg_writer_free(struct seg_writer *w)
     if (!w->renamed && w->fd >= 0)
         fs_unlink_quietly(w->tmp_path); // recovery deletes what stays behind
     block_writer_free(w->block);
+    seg_spans_writer_free(w->spans);
     hash_stream_free(w->blocks_hash);
     buf_done(&w->out);
     buf_done(&w->block_table);
@@ -230,6 +234,8 @@ bool seg_writer_entry(struct seg_writer *w, int64_t time_ns, struct slice line, 
     add_day(w, time_ns);
     w->run.max_ns = w->last_ns = time_ns;
     w->run.line_bytes += line.len;
+    const struct index_stream *stream = &w->directory.streams[w->directory.streams_count - 1];
+    seg_spans_entry(w->spans, stream->tenant, stream->fingerprint, metadata, w->blocks_count);
 
     struct index_segment *t = &w->footer.totals;
     t->entries++;
@@ -239,38 +245,117 @@ bool seg_writer_entry(struct seg_writer *w, int64_t time_ns, struct slice line, 
     return true;
 }
 
+// Appends the last block of entries, and notes all of them as a section.
+static bool end_blocks(struct seg_writer *w, struct err *err)
+{
+    if (w->footer.sections_count > 0)
+        return true;
+    end_stream(w);
+    if (!end_block(w, err))
+        return false;
+    uint64_t bytes = out_pos(w) - w->blocks_pos;
+    w->footer.sections[w->footer.sections_count++] = (struct seg_section_place){
+        .kind = SECTION_BLOCKS,
+        .encoding = ENCODING_RAW,
+        .pos = w->blocks_pos,
+        .stored_bytes = bytes,
+        .raw_bytes = bytes,
+        .check = hash_stream_value(w->blocks_hash),
+    };
+    return true;
+}
+
+// What was appended since `pos` and `from` is a section now.
+static bool note_section(struct seg_writer *w, enum seg_section kind, uint8_t encoding, uint64_t pos,
+                         size_t from, size_t raw_bytes, struct err *err)
+{
+    struct slice stored = slice_of(w->out.ptr + from, w->out.len - from);
+    w->footer.sections[w->footer.sections_count++] = (struct seg_section_place){.kind = kind,
+                                                                                .encoding = encoding,
+                                                                                .pos = pos,
+                                                                                .stored_bytes = stored.len,
+                                                                                .raw_bytes = raw_bytes,
+                                                                                .check = hash64(stored)};
+    return write_out(w, err);
+}
+
 // Compresses a table into the file and notes its place.
 static bool put_section(struct seg_writer *w, enum seg_section kind, struct slice raw,
                         struct err *err)
 {
     struct zbuf *z = zbuf_new();
-    struct seg_section_place place = {
-        .kind = kind, .encoding = ENCODING_ZSTD, .pos = out_pos(w), .raw_bytes = raw.len};
+    uint64_t pos = out_pos(w);
     size_t from = w->out.len;
     bool good = raw.len <= SEGMENT_TABLE_BYTES_MAX
                     ? zbuf_compress(z, w->level, raw, &w->out, err)
                     : err_set(err, ERR_LIMIT, "%s: table of %zu bytes", w->tmp_path, raw.len);
     zbuf_free(z);
-    if (!good)
-        return false;
-    struct slice stored = slice_of(w->out.ptr + from, w->out.len - from);
-    place.stored_bytes = stored.len;
-    place.check = hash64(stored);
-    w->footer.sections[w->footer.sections_count++] = place;
-    return write_out(w, err);
+    return good && note_section(w, kind, ENCODING_ZSTD, pos, from, raw.len, err);
 }
+
+// --- spans ------------------------------------------------------------------------------------------
+
+static void hash_spans(struct seg_writer *w, size_t from)
+{
+    hash_stream_add(w->blocks_hash, slice_of(w->out.ptr + from, w->out.len - from));
+}
+
+bool seg_writer_span(struct seg_writer *w, struct slice tenant, const struct span *span, struct err *err)
+{
+    if (w->spans_pos == 0) {
+        if (!end_blocks(w, err))
+            return false;
+        w->spans_pos = out_pos(w);
+        hash_stream_reset(w->blocks_hash);
+    }
+    size_t from = w->out.len;
+    if (!seg_spans_add(w->spans, tenant, span, &w->out, out_pos(w), err))
+        return err_wrap(err, "%s", w->tmp_path);
+    hash_spans(w, from);
+    return w->out.len < WRITE_BYTES || write_out(w, err);
+}
+
+// Span blocks, their table and the references of traces; nothing where there are none.
+static bool put_spans(struct seg_writer *w, struct err *err)
+{
+    if (!seg_spans_any(w->spans))
+        return true;
+    size_t from = w->out.len;
+    uint64_t pos = w->spans_pos != 0 ? w->spans_pos : out_pos(w);
+    if (w->spans_pos == 0)
+        hash_stream_reset(w->blocks_hash);
+    if (!seg_spans_end(w->spans, &w->out, out_pos(w), err))
+        return err_wrap(err, "%s", w->tmp_path);
+    hash_spans(w, from);
+    uint64_t bytes = out_pos(w) - pos;
+    w->footer.sections[w->footer.sections_count++] = (struct seg_section_place){
+        .kind = SECTION_SPANS,
+        .encoding = ENCODING_RAW,
+        .pos = pos,
+        .stored_bytes = bytes,
+        .raw_bytes = bytes,
+        .check = hash_stream_value(w->blocks_hash),
+    };
+    if (!write_out(w, err))
+        return false;
+    AUTO(buf_done) struct buf table;
+    buf_init(&table, 0);
+    pos = out_pos(w);
+    seg_spans_put(w->spans, &table, &w->out);
+    if (table.bad || w->out.bad)
+        return err_set(err, ERR_LIMIT, "%s: no memory for the span table", w->tmp_path);
+    seg_spans_totals(w->spans, &w->footer.totals);
+    struct seg_directory *d = &w->directory;
+    return note_section(w, SECTION_TRACES, ENCODING_RAW, pos, 0, w->out.len, err) &&
+           put_section(w, SECTION_SPAN_TABLE, buf_slice(&table), err) &&
+           seg_spans_traces(w->spans, &d->arena, &d->traces, &d->traces_count, err);
+}
+
+// --- finishing --------------------------------------------------------------------------------------
 
 static bool put_tables(struct seg_writer *w, struct err *err)
 {
-    w->footer.sections[w->footer.sections_count++] = (struct seg_section_place){
-        .kind = SECTION_BLOCKS,
-        .encoding = ENCODING_RAW,
-        .pos = w->blocks_pos,
-        .stored_bytes = out_pos(w) - w->blocks_pos,
-        .raw_bytes = out_pos(w) - w->blocks_pos,
-        .check = hash_stream_value(w->blocks_hash),
-    };
-    if (!write_out(w, err) || !put_section(w, SECTION_BLOCK_TABLE, buf_slice(&w->block_table), err))
+    if (!put_spans(w, err) || !write_out(w, err) || !put_section(w, SECTION_BLOCK_TABLE, buf_slice(&w->block_table), err))
         return false;
     struct buf table;
     buf_init(&table, 0);
@@ -284,12 +369,11 @@ static bool put_tables(struct seg_writer *w, struct err *err)
 bool seg_writer_finish(struct seg_writer *w, struct index_segment *totals_out,
                        struct seg_directory **directory_out, struct err *err)
 {
-    end_stream(w);
-    if (!end_block(w, err) || !arena_ok(&w->directory.arena, "segment directory", err) ||
+    if (!end_blocks(w, err) || !arena_ok(&w->directory.arena, "segment directory", err) ||
         !put_tables(w, err))
         return false;
     struct index_segment *t = &w->footer.totals;
-    assert(t->entries > 0);
+    assert(t->entries + t->spans > 0);
     t->blocks = w->blocks_count;
     t->streams = w->directory.streams_count;
     seg_put_footer(&w->out, out_pos(w), &w->footer);

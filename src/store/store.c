@@ -151,7 +151,7 @@ static bool rotate_locked(struct store *st, bool full_only, struct err *err)
         freeze(st, false);
         return open_next(st, err); // busy until it is sealed
     }
-    if (stats.entries == 0 || (full_only && !head_is_full(st)))
+    if (stats.entries + stats.spans == 0 || (full_only && !head_is_full(st)))
         return true;
     if (backlog_is_full(st))
         return err_set(err, ERR_BUSY, "%u generations wait to be sealed", STORE_FROZEN_MAX);
@@ -231,7 +231,7 @@ static bool append_shared(struct store *st, const struct batch *batch,
         return false;
     if (!st->options.sync_off && !wal_sync(st->wal, end_pos, err))
         return false;
-    *added_out = (struct store_added){.entries = head_apply(st->head, batch)};
+    *added_out = head_apply(st->head, batch);
     return true;
 }
 
@@ -250,7 +250,7 @@ static bool note_write(struct store *st, bool good, const struct err *err)
 bool store_append(struct store *st, const struct batch *batch, const struct wal_payload *payload,
                   struct store_added *added_out, struct err *err)
 {
-    assert(batch->entries_count > 0 && !st->options.read_only);
+    assert(batch->entries_count + batch->spans_count > 0 && !st->options.read_only);
     if (!disk_has_room(st, err) || !share_generation(st, err))
         return note_write(st, false, err);
     uint64_t gen = head_gen(st->head);
@@ -337,6 +337,7 @@ void store_stats(struct store *st, struct store_stats *stats_out)
     for (uint32_t i = 0; i < m->segments_count; i++) {
         s.segment_bytes += m->segments[i].row.file_bytes;
         s.segment_entries += m->segments[i].row.entries;
+        s.segment_spans += m->segments[i].row.spans;
     }
     manifest_unref(m);
     struct index_read read;

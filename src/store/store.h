@@ -141,6 +141,7 @@ struct store_stats {
     uint32_t segments_count;
     uint64_t segment_bytes;
     uint64_t segment_entries;
+    uint64_t segment_spans;
     uint64_t streams_count;  // in the index
     uint64_t disk_free_bytes; // as the keeper saw it last
     bool disk_low;
@@ -272,21 +273,32 @@ struct view_span_block {
     struct span_block_stats stats;
 };
 
+// Segments that could not be read and were left out; the last one's text.
+struct view_damage {
+    uint32_t segments;
+    struct err last;
+};
+
 // Blocks with a span whose start lies in [from_ns, to_ns), or which runs in it (`running`: start < to, end >= from), newest
-// start_max_ns first. Lives in `a`.
+// start_max_ns first. Lives in `a`. `damage` is added to.
 MUST_CHECK bool view_span_blocks(struct view *view, int64_t from_ns, int64_t to_ns, bool running, struct arena *a,
-                                 struct view_span_block **blocks_out, uint32_t *count_out, struct err *err);
+                                 struct view_span_block **blocks_out, uint32_t *count_out,
+                                 struct view_damage *damage, struct err *err);
 // Opens a block for reading in `a`. Many threads may, with arenas of their own. ERR_CORRUPT names the segment.
 MUST_CHECK bool view_span_block_open(struct view *view, const struct view_span_block *block, struct arena *a,
                                      struct span_block *out, struct err *err);
 
+// The start before which a service's spans have expired: they are of the stream {service_name="..."}. Any thread.
+int64_t view_span_horizon(const struct view *view, const struct span_resource *resource);
+// Whether view_span_horizon() may differ from one resource to another.
+bool view_span_horizons_differ(const struct view *view);
+
 // Every span of a trace that the view has, wherever it is stored, each once (the oldest stored stays), by start time, then
-// span ID. In `a`. *damaged_out: segments that could not be read were left out; their text is the last one's.
+// span ID. In `a`. Any thread; after view_settle() every segment is asked, not the index.
 struct view_trace {
     struct span *spans;
     uint32_t spans_count;
-    bool damaged;
-    struct err damage;
+    struct view_damage damage;
 };
 MUST_CHECK bool view_trace(struct view *view, const uint8_t trace_id[TRACE_ID_BYTES], struct arena *a,
                            struct view_trace *out, struct err *err);
@@ -295,7 +307,8 @@ MUST_CHECK bool view_trace(struct view *view, const uint8_t trace_id[TRACE_ID_BY
 MUST_CHECK bool view_spread_traces(struct view *view, int64_t from_ns, int64_t to_ns, struct arena *a,
                                    uint64_t **hashes_out, size_t *count_out, struct err *err);
 
-// Log entries whose structured metadata has the trace's ID as `trace_id`, each once, by time. In `a`.
+// Log entries whose structured metadata has the trace's ID as `trace_id`, each once, by time. In `a`. Not after
+// view_settle().
 struct view_trace_entry {
     struct slice labels;   // encoded, of the stream
     int64_t time_ns;
@@ -328,6 +341,7 @@ size_t store_feed_read(struct store_feed *feed, struct store_arrival *out, size_
 struct store_verify_stats {
     uint64_t wals, wal_records;
     uint64_t segments, segment_bytes, blocks, entries;
+    uint64_t span_blocks, spans;
     uint64_t streams; // rows of the index compared, one per stream and segment
     uint64_t problems;
 };

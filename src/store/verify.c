@@ -9,6 +9,7 @@
 #include "base/fs.h"
 #include "base/limits.h"
 #include "store/seg.h"
+#include "store/verify.h"
 #include "store/wal.h"
 
 #include <assert.h>
@@ -43,8 +44,7 @@ static void verify_done(struct verify *v)
     arena_done(&v->arena);
 }
 
-static void problem(struct verify *v, const char *fmt, ...) PRINTF_LIKE(2, 3);
-static void problem(struct verify *v, const char *fmt, ...)
+void verify_problem(struct verify *v, const char *fmt, ...)
 {
     char text[ERR_TEXT_BYTES];
     va_list args;
@@ -53,6 +53,12 @@ static void problem(struct verify *v, const char *fmt, ...)
     va_end(args);
     v->stats.problems++;
     v->problem(v->ctx, text);
+}
+
+void verify_count_spans(struct verify *v, uint32_t spans)
+{
+    v->stats.span_blocks++;
+    v->stats.spans += spans;
 }
 
 static void path_of(const struct verify *v, const char *folder, uint64_t gen, char out[PATH_BYTES])
@@ -130,11 +136,11 @@ static void check_wal(struct verify *v, uint64_t gen, bool newest)
     v->stats.wals++;
     if (!wal_replay(path, gen, check_payload, v, &stats, &why)) {
         if (why.code != ERR_NOT_FOUND) // published meanwhile
-            problem(v, "%s", why.text);
+            verify_problem(v, "%s", why.text);
         return;
     }
     if (!newest && !stats.ended)
-        problem(v, "%s: damaged at %" PRIu64 ": %" PRIu64 " bytes behind it are not readable", path,
+        verify_problem(v, "%s: damaged at %" PRIu64 ": %" PRIu64 " bytes behind it are not readable", path,
                 stats.valid_bytes, stats.torn_bytes);
 }
 
@@ -183,17 +189,17 @@ static void check_blocks(struct verify *v, struct seg *seg, const struct placed_
         v->stats.blocks++;
         bool good = seg_read_block(seg, n, ALL_COLUMNS, true, &reader, &block, &why);
         if (!good)
-            problem(v, "%s", why.text);
+            verify_problem(v, "%s", why.text);
         uint32_t covered = 0;
         for (; at < count && runs[at].run->block == n; at++) {
             if (good && (runs[at].run->first != covered || !run_is_true(runs[at].run, &block)))
-                problem(v, "%s: block %u: the stream table does not agree with entries %u..", seg_path(seg), n,
+                verify_problem(v, "%s: block %u: the stream table does not agree with entries %u..", seg_path(seg), n,
                         runs[at].run->first);
             covered += runs[at].run->entries_count;
             v->stats.entries += runs[at].run->entries_count;
         }
         if (good && covered != block.entries_count)
-            problem(v, "%s: block %u: %u entries belong to no stream", seg_path(seg), n,
+            verify_problem(v, "%s: block %u: %u entries belong to no stream", seg_path(seg), n,
                     block.entries_count - covered);
     }
     block_done(&block);
@@ -267,8 +273,22 @@ static void check_rows(struct verify *v, struct seg *seg, uint64_t gen, const st
         wrong += !index_agrees(v, gen, &d->streams[i]);
     }
     if (wrong > 0)
-        problem(v, "%s: the index does not agree about %" PRIu64 " of %zu streams", seg_path(seg), wrong,
+        verify_problem(v, "%s: the index does not agree about %" PRIu64 " of %zu streams", seg_path(seg), wrong,
                 d->streams_count);
+}
+
+static void check_traces(struct verify *v, struct seg *seg, uint64_t gen, const struct seg_directory *d)
+{
+    uint64_t missing = 0;
+    struct err why;
+    for (size_t i = 0; i < d->traces_count; i++) {
+        uint32_t ns;
+        bool known = index_namespace(&v->read, d->traces[i].tenant, &ns, &why);
+        for (size_t n = 0; n < d->traces[i].count; n++)
+            missing += !known || !index_may_have_trace(&v->read, ns, gen, d->traces[i].hashes[n]);
+    }
+    if (missing > 0)
+        verify_problem(v, "%s: the index does not find %" PRIu64 " of its traces", seg_path(seg), missing);
 }
 
 static void check_segment(struct verify *v, uint64_t gen, bool has_row)
@@ -283,16 +303,19 @@ static void check_segment(struct verify *v, uint64_t gen, bool has_row)
     bool exists;
     if (!seg_load(seg, &why) || !seg_read_directory(seg, &d, &why)) {
         if (has_row || (fs_exists(path, &exists, &why) && exists))
-            problem(v, "%s", why.text);
+            verify_problem(v, "%s", why.text);
         return;
     }
     v->stats.segments++;
     v->stats.segment_bytes += seg_footer(seg)->totals.file_bytes;
     check_contents(v, seg, &d);
-    if (has_row)
+    verify_spans(v, seg);
+    if (has_row) {
         check_rows(v, seg, gen, &d);
+        check_traces(v, seg, gen, &d);
+    }
     else if (v->index != NULL && !has_gen(v->wals, v->wals_count, gen))
-        problem(v, "%s: the index has no row for this segment", path);
+        verify_problem(v, "%s: the index has no row for this segment", path);
 }
 
 static void open_index(struct verify *v)
@@ -302,11 +325,11 @@ static void open_index(struct verify *v)
     (void)snprintf(dir, sizeof dir, "%s/index", v->options->dir);
     if (!index_open(dir, KV_READ, &v->index, &why)) {
         if (v->segments_count > 0)
-            problem(v, "%s", why.text);
+            verify_problem(v, "%s", why.text);
         return;
     }
     if (!index_read_begin(v->index, &v->read, &why)) {
-        problem(v, "%s", why.text);
+        verify_problem(v, "%s", why.text);
         index_close(v->index);
         v->index = NULL;
     }

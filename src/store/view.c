@@ -23,12 +23,23 @@
 struct view {
     struct manifest *manifest; // one reference
     struct index *index;       // borrowed from the store
-    struct index_read read;
+    struct index_read read;    // read_lock, where several threads may ask
+    pthread_mutex_t read_lock;
     bool settled;
     struct tenants tenants;
     const struct retention *retention; // borrowed from the store
     int64_t now_ns; // what had expired then is not handed out
 };
+
+struct slice view_tenant(const struct view *v)
+{
+    return v->tenants.items[0].name;
+}
+
+bool view_has_one_tenant(const struct view *v, struct err *err)
+{
+    return !tenants_many(&v->tenants) || err_set(err, ERR_INPUT, "spans are asked of one org ID at a time");
+}
 
 // The manifest that belongs to an index commit; NULL when it was replaced meanwhile.
 static struct manifest *manifest_numbered(struct store *st, uint64_t number)
@@ -63,6 +74,7 @@ bool view_begin(struct store *st, struct slice tenants, struct view **view_out, 
     AUTO(view_endp) struct view *v = calloc(1, sizeof *v);
     assert(v != NULL);
     v->settled = true;
+    pthread_mutex_init(&v->read_lock, NULL);
     v->index = st->index;
     v->retention = &st->options.retention;
     v->now_ns = clock_wall_ns();
@@ -101,6 +113,7 @@ void view_end(struct view *v)
         return;
     view_settle(v);
     manifest_unref(v->manifest);
+    pthread_mutex_destroy(&v->read_lock);
     tenants_done(&v->tenants);
     free(v);
 }
@@ -487,6 +500,142 @@ bool view_labels_all(struct view *v, struct view_selection *selection, struct ar
     for (uint32_t i = 0; i < selection->streams_count; i++)
         if (!view_labels(v, &selection->streams[i], a, &ignored, err))
             return false;
+    return true;
+}
+
+// --- expiry by stream -------------------------------------------------------------------------------
+
+int64_t view_entry_horizon(const struct view *v, struct slice labels)
+{
+    struct slice tenant = v->tenants.items[0].name;
+    return retention_horizon(retention_period(v->retention, tenant, labels, NULL), v->now_ns);
+}
+
+int64_t view_horizon_ns(const struct view *v)
+{
+    return not_expired(v, &v->tenants.items[0], INT64_MIN);
+}
+
+bool view_span_horizons_differ(const struct view *v)
+{
+    return v->retention->rules_count > 0;
+}
+
+int64_t view_span_horizon(const struct view *v, const struct span_resource *resource)
+{
+    struct slice service = resource->service.len > 0 ? resource->service : SLICE("unknown_service");
+    struct label label = {SLICE("service_name"), service};
+    struct labels labels = {&label, 1};
+    AUTO(buf_done) struct buf encoded;
+    buf_init(&encoded, 0);
+    labels_encode(&encoded, &labels);
+    return view_entry_horizon(v, buf_slice(&encoded));
+}
+
+// --- traces -----------------------------------------------------------------------------------------
+
+// Generations, gathered so that nothing is visited under the lock.
+struct gens {
+    struct arena a;
+    uint64_t *items;
+    size_t count, room;
+};
+
+static bool add_gen(void *ctx, uint64_t gen, struct err *err)
+{
+    struct gens *g = ctx;
+    if (!arena_grow(&g->a, (void **)&g->items, sizeof *g->items, g->count, &g->room))
+        return arena_ok(&g->a, "segments of a trace", err);
+    g->items[g->count++] = gen;
+    return true;
+}
+
+static bool find_gens(struct view *v, uint64_t hash, struct gens *gens, struct err *err)
+{
+    if (v->settled) {
+        for (uint32_t i = 0; i < v->manifest->segments_count; i++)
+            if (!add_gen(gens, v->manifest->segments[i].row.gen, err))
+                return false;
+        return true;
+    }
+    pthread_mutex_lock(&v->read_lock);
+    const struct tenant *t = &v->tenants.items[0];
+    bool good = !t->known || index_trace_segments(&v->read, t->ns, hash, add_gen, gens, err);
+    pthread_mutex_unlock(&v->read_lock);
+    return good;
+}
+
+bool view_trace_segments(struct view *v, uint64_t hash, bool (*visit)(void *ctx, uint64_t gen, struct err *err),
+                         void *ctx, struct err *err)
+{
+    struct gens gens = {0};
+    arena_init(&gens.a, QUERY_ARENA_BYTES_MAX);
+    bool good = find_gens(v, hash, &gens, err);
+    for (size_t i = 0; i < gens.count && good; i++)
+        good = visit(ctx, gens.items[i], err);
+    arena_done(&gens.a);
+    return good;
+}
+
+struct block_runs {
+    uint32_t block;
+    struct index_run *items;
+    size_t count, room;
+    struct arena *a;
+};
+
+static bool pick_runs(void *ctx, size_t at, struct index_row row, struct err *err)
+{
+    (void)at;
+    struct block_runs *b = ctx;
+    struct index_run run;
+    bool bad = false;
+    while (index_row_next(&row, &run, &bad)) {
+        if (run.block != b->block)
+            continue;
+        if (!arena_grow(b->a, (void **)&b->items, sizeof *b->items, b->count, &b->room))
+            return arena_ok(b->a, "runs of a block", err);
+        b->items[b->count++] = run;
+    }
+    return !bad || err_set(err, ERR_CORRUPT, "index: broken row of runs");
+}
+
+bool view_stream_block(struct view *v, uint32_t source, struct hash128 fingerprint, uint32_t block,
+                       bool (*visit)(void *ctx, const struct view_run *run, struct slice labels, struct err *err),
+                       void *ctx, struct err *err)
+{
+    assert(!v->settled);
+    const struct tenant *t = &v->tenants.items[0];
+    AUTO(arena_done) struct arena a;
+    arena_init(&a, QUERY_ARENA_BYTES_MAX);
+    uint64_t id, gen = v->manifest->segments[source].row.gen;
+    struct slice labels;
+    struct err why = {0};
+    if (!t->known || !index_find_stream(&v->read, t->ns, fingerprint, &id, &why)) {
+        *err = why;
+        return why.code == ERR_NONE; // a stream that the index does not know: nothing to visit
+    }
+    struct stream_ids ids = {&id, 1};
+    struct block_runs runs = {.block = block, .a = &a};
+    if (!index_labels(&v->read, t->ns, id, &labels, err) ||
+        !index_rows(&v->read, t->ns, gen, &ids, pick_runs, &runs, err))
+        return false;
+    struct run_mask mask = {.from_ns = view_entry_horizon(v, labels)};
+    for (size_t i = 0; i < runs.count; i++) {
+        const struct index_run *r = &runs.items[i];
+        if (r->max_ns < mask.from_ns)
+            continue;
+        struct view_run run = {.source = source,
+                               .block = r->block,
+                               .first = r->first,
+                               .entries_count = r->entries_count,
+                               .min_ns = r->min_ns,
+                               .max_ns = r->max_ns,
+                               .line_bytes = r->line_bytes,
+                               .mask = r->min_ns < mask.from_ns ? &mask : NULL};
+        if (!visit(ctx, &run, labels, err))
+            return false;
+    }
     return true;
 }
 

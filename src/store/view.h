@@ -11,3 +11,23 @@ struct manifest *view_manifest(const struct view *view);
 struct run_mask {
     int64_t from_ns;
 };
+// The tenant of a view of one.
+struct slice view_tenant(const struct view *view);
+MUST_CHECK bool view_has_one_tenant(const struct view *view, struct err *err);
+
+// The time before which nothing of the tenant's is alive, whatever its stream.
+int64_t view_horizon_ns(const struct view *view);
+
+// The time before which entries of the tenant's stream with these labels have expired.
+int64_t view_entry_horizon(const struct view *view, struct slice labels);
+
+// Visits generations of segments that may have a trace, ascending; see index_trace_segments(). After view_settle() all of the
+// manifest are visited. Any thread.
+MUST_CHECK bool view_trace_segments(struct view *view, uint64_t hash,
+                                    bool (*visit)(void *ctx, uint64_t gen, struct err *err), void *ctx,
+                                    struct err *err);
+// Visits the runs that a stream, by fingerprint, has in one block of segment number `source`. Not after view_settle().
+MUST_CHECK bool view_stream_block(struct view *view, uint32_t source, struct hash128 fingerprint, uint32_t block,
+                                  bool (*visit)(void *ctx, const struct view_run *run, struct slice labels,
+                                                struct err *err),
+                                  void *ctx, struct err *err);

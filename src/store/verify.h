@@ -1,0 +1,10 @@
+/* verify.h -- what the parts of store_verify() share. */
+#pragma once
+
+#include "store/seg.h"
+
+struct verify;
+
+void verify_problem(struct verify *v, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void verify_count_spans(struct verify *v, uint32_t spans); // of one block
+void verify_spans(struct verify *v, struct seg *seg);

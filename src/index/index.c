@@ -333,6 +333,8 @@ static void put_rows(struct kv_txn *txn, uint64_t gen, struct row_place *places,
 
 static void put_streams(struct kv_txn *txn, uint64_t gen, struct index_stream *streams, size_t count)
 {
+    if (count == 0) // a segment of spans alone
+        return;
     qsort(streams, count, sizeof *streams, by_fingerprint);
     struct row_place *places = calloc(count + 1, sizeof *places);
     assert(places != NULL);

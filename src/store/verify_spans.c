@@ -40,9 +40,12 @@ static bool compare_ref(void *ctx, const struct trace_ref *ref, struct err *err)
 {
     (void)err;
     struct checking *c = ctx;
-    const struct trace_ref *want = &c->found.items[c->at];
-    c->differ = c->differ || c->at == c->found.count || want->hash != ref->hash || want->block != ref->block;
-    c->at += c->at < c->found.count;
+    if (c->at == c->found.count) {
+        c->differ = true;
+        return true;
+    }
+    const struct trace_ref *want = &c->found.items[c->at++];
+    c->differ = c->differ || want->hash != ref->hash || want->block != ref->block;
     return true;
 }
 

@@ -28,6 +28,11 @@ struct intake {
     const struct batch *batch;
 };
 
+static void intake_done(struct intake *in)
+{
+    spans_done(&in->spans);
+}
+
 static bool decompress(struct push_kind kind, struct slice body, struct arena *a, struct slice *out,
                        struct err *err)
 {
@@ -78,8 +83,20 @@ static bool build_spans(const struct payload_head *head, struct slice text, stru
     switch (head->kind.format) {
     case PUSH_SPANS_PROTOBUF:
         return otlp_spans_pb_parse(text, spans, err) && spans_finish(spans, err);
+    case PUSH_SPANS_JSON:
+        return otlp_spans_json_parse(text, spans, err) && spans_finish(spans, err);
+    case PUSH_ZIPKIN_JSON:
+        good = zipkin_json_parse(text, spans, err);
+        break;
+    case PUSH_ZIPKIN_PROTOBUF:
+        good = zipkin_pb_parse(text, spans, err);
+        break;
+    case PUSH_ZIPKIN_V1_JSON:
+        good = zipkin_v1_parse(text, spans, err);
+        break;
     default:
-        err_set(err, ERR_INPUT, "not yet");
+        good = jaeger_thrift_parse(text, spans, err);
+        break;
     }
     return good && spans_finish(spans, err) && all_or_nothing(spans, err);
 }
@@ -198,7 +215,7 @@ static void answer_spans(const struct push_request *request, const struct spans 
 void ingest_push(struct store *store, const struct ingest_options *options, const struct push_request *request,
                  struct arena *a, struct push_answer *answer_out)
 {
-    struct intake in;
+    AUTO(intake_done) struct intake in = {.batch = NULL};
     struct err why;
     metric_add(COUNTER_PUSH_REQUESTS, 1);
     metric_add(COUNTER_PUSH_BODY_BYTES, request->body.len);
@@ -218,7 +235,7 @@ bool ingest_decode(void *ctx, struct slice payload, struct arena *a, struct batc
     (void)ctx;
     struct payload_head head;
     struct slice body;
-    struct intake in;
+    AUTO(intake_done) struct intake in = {.batch = NULL};
     if (!payload_get(payload, &head, &body, err))
         return false;
     if (!build(&head, body, a, &in, err)) {

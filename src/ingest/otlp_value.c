@@ -2,6 +2,7 @@
 #include "ingest/otlp_value.h"
 
 #include "base/base64.h"
+#include "base/hex.h"
 #include "base/jsonout.h"
 
 #include <errno.h>
@@ -184,29 +185,19 @@ static double json_double(struct json *j)
     return value;
 }
 
-static int hex_digit(uint8_t c)
-{
-    uint8_t lower = c | 32;
-    return c >= '0' && c <= '9' ? c - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 struct slice otlp_json_id(struct json *j, size_t bytes)
 {
     struct slice text = json_string(j);
     if (text.len == 0)
         return SLICE("");
     uint8_t *to = arena_alloc(j->a, bytes);
-    if (text.len != 2 * bytes || to == NULL) {
+    if (to == NULL || text.len != 2 * bytes) {
         json_fail(j, "an identifier of another length");
         return SLICE("");
     }
-    for (size_t i = 0; i < bytes; i++) {
-        int high = hex_digit(text.ptr[2 * i]), low = hex_digit(text.ptr[2 * i + 1]);
-        if (high < 0 || low < 0) {
-            json_fail(j, "an identifier that is not hexadecimal");
-            return SLICE("");
-        }
-        to[i] = (uint8_t)(high << 4 | low);
+    if (!hex_decode(text, to, bytes)) {
+        json_fail(j, "an identifier that is not hexadecimal");
+        return SLICE("");
     }
     return slice_of(to, bytes);
 }

@@ -12,7 +12,12 @@ void spans_init(struct spans *s, struct arena *a, struct slice tenant)
 {
     *s = (struct spans){.arena = a};
     s->batch.tenant = tenant;
-    s->resource.bytes = s->scope.bytes = SLICE("");
+    buf_init(&s->scratch, 0);
+}
+
+void spans_done(struct spans *s)
+{
+    buf_done(&s->scratch);
 }
 
 static bool no_room(const struct spans *s, struct err *err)
@@ -80,59 +85,63 @@ static void reject_spans_of(struct spans *s, struct span_source *source, enum sp
         .reason = reason, .bytes = SLICE(""), .refusal = arena_copy(s->arena, slice_cstr(why->text))};
 }
 
-static bool set_source(struct spans *s, struct span_source *source, const struct buf *canonical, struct err *err)
+// Takes the canonical bytes in `scratch`; `valid` is span_resource_valid() or its like.
+static bool set_source(struct spans *s, struct span_source *source, bool (*valid)(struct slice message, struct err *err),
+                       struct err *err)
 {
-    struct slice bytes = buf_slice(canonical);
-    if (source->refusal.len == 0 && source->in_batch && slice_eq(source->bytes, bytes))
+    struct slice bytes = buf_slice(&s->scratch);
+    if (source->in_batch && slice_eq(source->bytes, bytes))
         return true;
+    if (!valid(bytes, err)) {
+        if (err->code == ERR_LIMIT)
+            reject_spans_of(s, source, SPAN_REJECT_INVALID, err);
+        return err->code == ERR_LIMIT;
+    }
     *source = (struct span_source){.bytes = arena_copy(s->arena, bytes)};
     return source->bytes.ptr != NULL || no_room(s, err);
 }
 
 bool spans_resource(struct spans *s, const struct span_resource *resource, struct err *err)
 {
-    AUTO(buf_done) struct buf b;
-    buf_init(&b, 0);
     if (!keys_fit(&resource->attributes, err)) {
         reject_spans_of(s, &s->resource, SPAN_REJECT_TOO_LARGE, err);
         return true;
     }
-    span_resource_put(&b, resource);
-    return set_source(s, &s->resource, &b, err);
+    buf_reset(&s->scratch);
+    span_resource_put(&s->scratch, resource);
+    return set_source(s, &s->resource, span_resource_valid, err);
 }
 
 bool spans_scope(struct spans *s, const struct span_scope *scope, struct err *err)
 {
-    AUTO(buf_done) struct buf b;
-    buf_init(&b, 0);
     if (!keys_fit(&scope->attributes, err)) {
         reject_spans_of(s, &s->scope, SPAN_REJECT_TOO_LARGE, err);
         return true;
     }
-    span_scope_put(&b, scope);
-    return set_source(s, &s->scope, &b, err);
+    buf_reset(&s->scratch);
+    span_scope_put(&s->scratch, scope);
+    return set_source(s, &s->scope, span_scope_valid, err);
+}
+
+// A message that cannot be parsed is the sender's fault here.
+static bool bad_frame(const struct spans *s, struct err *err)
+{
+    if (s->arena->overflowed)
+        return no_room(s, err);
+    err->code = ERR_INPUT;
+    return false;
 }
 
 bool spans_resource_frame(struct spans *s, struct slice frame, struct err *err)
 {
     struct span_resource resource;
-    if (!span_resource_valid(frame, err)) {
-        if (err->code == ERR_LIMIT)
-            reject_spans_of(s, &s->resource, SPAN_REJECT_INVALID, err);
-        return err->code == ERR_LIMIT;
-    }
-    return span_resource_parse(frame, s->arena, &resource, err) ? spans_resource(s, &resource, err) : no_room(s, err);
+    return span_resource_parse(frame, s->arena, &resource, err) ? spans_resource(s, &resource, err) : bad_frame(s, err);
 }
 
 bool spans_scope_frame(struct spans *s, struct slice frame, struct err *err)
 {
     struct span_scope scope;
-    if (!span_scope_valid(frame, err)) {
-        if (err->code == ERR_LIMIT)
-            reject_spans_of(s, &s->scope, SPAN_REJECT_INVALID, err);
-        return err->code == ERR_LIMIT;
-    }
-    return span_scope_parse(frame, s->arena, &scope, err) ? spans_scope(s, &scope, err) : no_room(s, err);
+    return span_scope_parse(frame, s->arena, &scope, err) ? spans_scope(s, &scope, err) : bad_frame(s, err);
 }
 
 // Its place in the batch, which it enters now if it has not.
@@ -213,10 +222,9 @@ bool spans_message(struct spans *s, struct slice message, struct err *err)
 
 bool spans_add(struct spans *s, const struct span *span, struct err *err)
 {
-    AUTO(buf_done) struct buf b;
-    buf_init(&b, 0);
-    span_put(&b, span);
-    struct slice message = arena_copy(s->arena, buf_slice(&b));
+    buf_reset(&s->scratch);
+    span_put(&s->scratch, span);
+    struct slice message = arena_copy(s->arena, buf_slice(&s->scratch));
     return message.ptr != NULL ? spans_message(s, message, err) : no_room(s, err);
 }
 

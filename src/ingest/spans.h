@@ -33,10 +33,14 @@ struct spans {
     uint64_t rejected[SPAN_REJECTS_COUNT];
     struct refusals refusals;
     struct span_source resource, scope;
+    struct buf scratch; // owned
 };
 
-// The functions below: false when the whole request has to be refused.
+// The batch lives in the arena, longer than `s`.
 void spans_init(struct spans *s, struct arena *a, struct slice tenant);
+void spans_done(struct spans *s); // fine on a zeroed struct
+
+// The functions below: false when the whole request has to be refused.
 
 // What the following spans belong to; both are needed before the first.
 MUST_CHECK bool spans_resource(struct spans *s, const struct span_resource *resource, struct err *err);

@@ -18,6 +18,7 @@
     X(ERR_UNAUTHORIZED, "no tenant")      /* a tenant is required and missing */                   \
     X(ERR_NOT_FOUND, "not found")                                                                  \
     X(ERR_TOO_LARGE, "too large")         /* a body over its limit */                              \
+    X(ERR_MEDIA_TYPE, "unsupported media type")                                                    \
     X(ERR_LIMIT, "limit exceeded")        /* a named limit of a query or of memory */              \
     X(ERR_BUSY, "busy")                   /* try again: backlog or queue full */                   \
     X(ERR_FULL, "disk full")              /* try again when space returned */                      \

@@ -2,7 +2,7 @@
  * metric.h -- what the process counts about itself: counters, gauges, histograms, as /metrics shows them.
  *
  * All series are in one table here, so there is no registration. Any thread; relaxed atomics.
- * pushed = stored + rejected + deduplicated holds whenever no push is running.
+ * pushed = stored + rejected + deduplicated holds for entries and for spans whenever no push is running.
  */
 #pragma once
 
@@ -31,6 +31,16 @@
       "Entries refused, by reason.")                                                               \
     X(REJECTED_STORE, "mstore_entries_rejected_total", "reason=\"store\"",                         \
       "Entries refused, by reason.")                                                               \
+    X(SPANS_PUSHED, "mstore_spans_pushed_total", "", "Spans in decoded pushes.")                   \
+    X(SPANS_STORED, "mstore_spans_stored_total", "", "Spans made durable and visible.")            \
+    X(SPANS_DEDUPLICATED, "mstore_spans_deduplicated_total", "",                                   \
+      "Spans already present in the open generation.")                                             \
+    X(SPANS_REJECTED_INVALID, "mstore_spans_rejected_total", "reason=\"invalid\"",                 \
+      "Spans refused, by reason.")                                                                 \
+    X(SPANS_REJECTED_TOO_LARGE, "mstore_spans_rejected_total", "reason=\"too_large\"",             \
+      "Spans refused, by reason.")                                                                 \
+    X(SPANS_REJECTED_STORE, "mstore_spans_rejected_total", "reason=\"store\"",                     \
+      "Spans refused, by reason.")                                                                 \
     X(PUSH_INVALID, "mstore_push_invalid_total", "", "Push requests that could not be decoded.")   \
     X(WAL_BYTES, "mstore_wal_bytes_total", "", "Bytes appended to write-ahead logs.")              \
     X(WAL_RECORDS, "mstore_wal_records_total", "", "Records appended to write-ahead logs.")        \

@@ -37,3 +37,10 @@ static inline bool pb_is(struct pb *p, const struct pb_field *f, enum pb_wire wi
         p->bad = "proto: wrong wireType for a known field";
     return f->wire == wire;
 }
+// Hands a failure in an inner message on to the outer; whether there was none in either.
+static inline bool pb_pass(struct pb *outer, const struct pb *inner)
+{
+    if (outer->bad == NULL)
+        outer->bad = inner->bad;
+    return outer->bad == NULL;
+}

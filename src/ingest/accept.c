@@ -39,39 +39,11 @@ void raw_entries_reset(struct raw_entries *raw)
 
 // --- refusals ---------------------------------------------------------------------------------------
 
-// Counts `entries` as refused and notes the text, equal ones once.
+// Counts `entries` as refused and notes the text.
 static void refuse(struct accept *ac, enum reject_reason reason, uint64_t entries, struct slice text)
 {
     ac->rejected[reason] += entries;
-    for (uint32_t i = 0; i < ac->texts_count; i++)
-        if (slice_eq(ac->texts[i].text, text)) {
-            ac->texts[i].count++;
-            return;
-        }
-    if (ac->texts_count == REJECT_TEXTS_MAX) {
-        ac->texts_more++;
-        return;
-    }
-    ac->texts[ac->texts_count].text = arena_copy(ac->arena, text);
-    ac->texts[ac->texts_count++].count = 1;
-}
-
-struct slice accept_refusals(const struct accept *ac, struct arena *a)
-{
-    if (ac->texts_count == 0)
-        return SLICE("");
-    AUTO(buf_done) struct buf b;
-    buf_init(&b, 0);
-    bool single = ac->texts_count == 1 && ac->texts[0].count == 1 && ac->texts_more == 0;
-    for (uint32_t i = 0; i < ac->texts_count; i++) {
-        if (!single)
-            buf_printf(&b, "%s%" PRIu64 " errors like: ", i > 0 ? "; " : "", ac->texts[i].count);
-        buf_put_slice(&b, ac->texts[i].text);
-    }
-    if (ac->texts_more > 0)
-        buf_printf(&b, "; %" PRIu64 " further errors", ac->texts_more);
-    buf_put_byte(&b, '\n');
-    return arena_copy(a, buf_slice(&b));
+    refusals_note(&ac->refusals, ac->arena, text);
 }
 
 // --- streams ----------------------------------------------------------------------------------------

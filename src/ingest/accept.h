@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/labels.h"
 #include "base/slice.h"
+#include "ingest/refusals.h"
 #include "store/store.h"
 
 // --- what a format's parser makes --------------------------------------------------------------------
@@ -47,8 +48,6 @@ enum reject_reason {
     REJECT_REASONS_COUNT,
 };
 
-enum { REJECT_TEXTS_MAX = 16 }; // distinct texts told in one answer; further ones are counted
-
 struct accept {
     struct arena *arena; // borrowed
     int64_t oldest_ns;   // entries before it are refused
@@ -59,12 +58,7 @@ struct accept {
     uint64_t entries_seen;
     uint64_t line_bytes_seen;
     uint64_t rejected[REJECT_REASONS_COUNT];
-    struct {
-        struct slice text;
-        uint64_t count;
-    } texts[REJECT_TEXTS_MAX];
-    uint32_t texts_count;
-    uint64_t texts_more;              // refusals whose text did not find a place
+    struct refusals refusals;
     struct slice level_sets[16];      // encoded {detected_level=...} by enum level
     struct label *scratch;            // pairs of one entry
     size_t scratch_room;
@@ -78,8 +72,6 @@ MUST_CHECK bool accept_stream(struct accept *ac, struct labels *labels, const st
                               struct err *err);
 // ERR_TOO_LARGE when the arena was full; ERR_EMPTY when there was no stream at all.
 MUST_CHECK bool accept_finish(struct accept *ac, struct err *err);
-// The text of a 400 for what was refused, ending in a line break; empty when nothing was.
-struct slice accept_refusals(const struct accept *ac, struct arena *a);
 
 // One name by 17.5 "Structured metadata normalisation". Borrows where nothing changes. ERR_INPUT when
 // nothing is left of it.

@@ -83,14 +83,14 @@ static bool run(z_stream *z, enum inflate_format format, struct output *o, struc
         int rc = inflate(z, Z_NO_FLUSH);
         o->len = o->room - z->avail_out;
         if (rc == Z_STREAM_END) {
-            if (z->avail_in == 0 || format == INFLATE_DEFLATE)
+            if (z->avail_in == 0 || format != INFLATE_GZIP)
                 break;
             rc = inflateReset(z); // the next member
         } else if (rc == Z_BUF_ERROR || (rc == Z_OK && z->avail_in == 0 && z->avail_out > 0)) {
             return err_set(err, ERR_INPUT, "unexpected EOF");
         }
         if (rc != Z_OK)
-            return err_set(err, ERR_INPUT, "%s: %s", format == INFLATE_GZIP ? "gzip" : "flate",
+            return err_set(err, ERR_INPUT, "%s: %s", format == INFLATE_GZIP ? "gzip" : format == INFLATE_ZLIB ? "zlib" : "flate",
                            z->msg != NULL ? z->msg : "corrupt input");
     }
     return o->len <= INGEST_DECODED_BYTES_MAX || too_large(o->len, err);
@@ -106,7 +106,7 @@ static bool unzip(enum inflate_format format, struct slice in, struct arena *a, 
     if (o.bytes == NULL)
         return too_large(o.room, err);
     z_stream z = {.next_in = (Bytef *)(uintptr_t)in.ptr, .avail_in = (uInt)in.len};
-    if (inflateInit2(&z, format == INFLATE_GZIP ? 15 + 16 : -15) != Z_OK)
+    if (inflateInit2(&z, format == INFLATE_GZIP ? 15 + 16 : format == INFLATE_ZLIB ? 15 : -15) != Z_OK)
         return err_set(err, ERR_LIMIT, "no memory for zlib");
     bool good = run(&z, format, &o, err);
     (void)inflateEnd(&z);

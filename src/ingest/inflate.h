@@ -13,6 +13,7 @@ enum inflate_format {
     INFLATE_SNAPPY,  // one block, without framing
     INFLATE_ZSTD,    // RFC 8878, several frames allowed
     INFLATE_LZ4,     // frames
+    INFLATE_ZLIB,    // RFC 1950
 };
 
 // *out is in the arena. ERR_INPUT with the text to answer; ERR_TOO_LARGE above INGEST_DECODED_BYTES_MAX.

@@ -1,9 +1,9 @@
 /*
  * ingest.h -- bytes of a push request to a durable batch.
  *
- * ingest_push() negotiates (loki-http.md 17.1), decompresses, parses, validates (17.5), adds
- * service_name and detected_level (18), appends to the store and says what to answer. The request body
- * is recorded in the WAL as it came, behind a small header (docs/format.md "WAL payload"), and
+ * ingest_push() negotiates, decompresses, parses, validates, appends to the store and says what to answer: entries
+ * (loki-http.md 17 to 19) get service_name and detected_level, spans (traces-http.md 5 to 10) stay what they are. The
+ * request body is recorded in the WAL as it came, behind a small header (docs/format.md "WAL payload"), and
  * ingest_decode() makes the same batch of it at recovery, by the same code.
  */
 #pragma once
@@ -22,6 +22,10 @@ enum push_api {
     PUSH_API_LOKI,   // /loki/api/v1/push
     PUSH_API_LEGACY, // /api/prom/push: JSON of the legacy shape
     PUSH_API_OTLP,   // /otlp/v1/logs
+    PUSH_API_SPANS,  // /v1/traces: OTLP
+    PUSH_API_ZIPKIN, // /api/v2/spans
+    PUSH_API_ZIPKIN_V1,
+    PUSH_API_JAEGER, // /api/traces: thrift
 };
 
 struct push_request {
@@ -32,11 +36,11 @@ struct push_request {
     struct slice body;            // as received
 };
 
-// What to answer. 204 when `status` is 204; else `text` (ending in "\n", in the arena) is the body.
 struct push_answer {
     int status;
-    struct slice text;
-    int retry_after_s; // 0: no such header
+    const char *content_type; // static; NULL: there is no body
+    struct slice body;        // in the arena
+    int retry_after_s;        // 0: no such header
 };
 
 // Handles one push to its end; never fails otherwise than by its answer. `a` is the request's arena.
@@ -44,8 +48,9 @@ struct push_answer {
 void ingest_push(struct store *store, const struct ingest_options *options,
                  const struct push_request *request, struct arena *a, struct push_answer *answer_out);
 
-// google.rpc.Status with the message alone, in protobuf: what OTLP answers errors with (loki-http.md 19).
-void push_status_body(struct buf *b, struct slice message);
+// What a push API answers when something before ingest refuses a request: its own form of a text without line break.
+void push_refuse(enum push_api api, struct slice content_type, int status, struct slice text, struct arena *a,
+                 struct push_answer *answer_out);
 
 // store_decode_fn for store_options; ctx is unused.
 bool ingest_decode(void *ctx, struct slice payload, struct arena *a, struct batch *batch_out,
@@ -53,8 +58,8 @@ bool ingest_decode(void *ctx, struct slice payload, struct arena *a, struct batc
 
 // What a WAL payload says of itself, for inspection.
 struct ingest_payload_info {
-    const char *format; // "json", "json-legacy", "protobuf", "otlp-protobuf", "otlp-json"
-    const char *encoding; // "none", "gzip", "deflate", "snappy", "zstd", "lz4"
+    const char *format; // "json", "protobuf", "otlp-json", "spans-protobuf", "zipkin-json", ...
+    const char *encoding; // "none", "gzip", "deflate", "snappy", "zstd", "lz4", "zlib"
     int64_t arrival_ns;
     struct slice tenant;
     struct slice body;

@@ -110,9 +110,63 @@ static bool negotiate_otlp(const struct push_request *request, struct push_kind 
     return true;
 }
 
+// traces-http.md 6; the names in any case, where the reference wants them exact.
+static bool spans_encoding(struct slice name, enum push_encoding *out, struct err *err)
+{
+    static const struct {
+        const char *name;
+        enum push_encoding encoding;
+    } names[] = {{"identity", PUSH_PLAIN}, {"gzip", PUSH_GZIP}, {"deflate", PUSH_ZLIB},
+                 {"zlib", PUSH_ZLIB},      {"zstd", PUSH_ZSTD}, {"lz4", PUSH_LZ4}};
+    *out = PUSH_PLAIN;
+    if (name.len == 0)
+        return true;
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (is_type(name, names[i].name)) {
+            *out = names[i].encoding;
+            return true;
+        }
+    return err_set(err, ERR_INPUT, "unsupported Content-Encoding: %.*s", SLICE_FMT(name));
+}
+
+static bool negotiate_spans(const struct push_request *request, struct push_kind *out, struct err *err)
+{
+    struct slice rest = request->content_type, type = take_part(&rest);
+    bool protobuf = is_type(type, "application/x-protobuf");
+    switch (request->api) {
+    case PUSH_API_SPANS:
+        if (!protobuf && !is_type(type, "application/json"))
+            return err_set(err, ERR_MEDIA_TYPE,
+                           "415 unsupported media type, supported: [application/json, application/x-protobuf]");
+        out->format = protobuf ? PUSH_SPANS_PROTOBUF : PUSH_SPANS_JSON;
+        break;
+    case PUSH_API_ZIPKIN:
+        out->format = protobuf ? PUSH_ZIPKIN_PROTOBUF : PUSH_ZIPKIN_JSON;
+        break;
+    case PUSH_API_ZIPKIN_V1:
+        out->format = PUSH_ZIPKIN_V1_JSON;
+        break;
+    default:
+        if (type.len == 0)
+            return err_set(err, ERR_INPUT, "Cannot parse content type: mime: no media type");
+        if (!is_type(type, "application/x-thrift") && !is_type(type, "application/vnd.apache.thrift.binary"))
+            return err_set(err, ERR_INPUT, "Unsupported content type: %.*s", SLICE_FMT(type));
+        out->format = PUSH_JAEGER_THRIFT;
+    }
+    return spans_encoding(request->content_encoding, &out->encoding, err);
+}
+
 bool negotiate(const struct push_request *request, struct push_kind *out, struct err *err)
 {
-    return request->api == PUSH_API_OTLP ? negotiate_otlp(request, out, err) : negotiate_loki(request, out, err);
+    switch (request->api) {
+    case PUSH_API_LOKI:
+    case PUSH_API_LEGACY:
+        return negotiate_loki(request, out, err);
+    case PUSH_API_OTLP:
+        return negotiate_otlp(request, out, err);
+    default:
+        return negotiate_spans(request, out, err);
+    }
 }
 
 void payload_put(struct buf *b, const struct payload_head *head)
@@ -139,7 +193,7 @@ bool payload_get(struct slice payload, struct payload_head *head_out, struct sli
     head.newest_ns = rd_i64(&r);
     head.tenant = rd_prefixed(&r);
     if (r.bad || version != PAYLOAD_VERSION || head.kind.format < PUSH_LOKI_PROTOBUF ||
-        head.kind.format > PUSH_OTLP_JSON || head.kind.encoding > PUSH_LZ4 ||
+        head.kind.format > PUSH_JAEGER_THRIFT || head.kind.encoding > PUSH_ZLIB ||
         head.tenant.len > TENANT_BYTES_MAX)
         return err_set(err, ERR_CORRUPT, "the record holds no push of a version known here");
     *head_out = head;

@@ -110,7 +110,7 @@ bool otlp_logs_scope(struct otlp_logs *o, const struct otlp_scope *scope)
         return false;
     return scope->dropped == 0 ||
            add_resource_pair(o, SLICE("scope_dropped_attributes_count"),
-                             slice_cstr(arena_printf(o->ac->arena, "%" PRIu64, scope->dropped)));
+                             slice_cstr(arena_printf(o->ac->arena, "%" PRIu32, scope->dropped)));
 }
 
 // --- records ----------------------------------------------------------------------------------------

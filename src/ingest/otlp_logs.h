@@ -5,7 +5,7 @@
 #pragma once
 
 #include "ingest/accept.h"
-#include "ingest/otlp_value.h"
+#include "ingest/otlp_walk.h"
 
 struct otlp_record {
     uint64_t time_ns, observed_ns; // 0: not set
@@ -16,12 +16,6 @@ struct otlp_record {
     uint64_t dropped;
     uint32_t flags;
     struct slice trace_id, span_id; // bytes; empty or all zeros: not set
-};
-
-struct otlp_scope {
-    struct slice name, version;
-    struct otlp_list attributes;
-    uint64_t dropped;
 };
 
 struct otlp_logs {

@@ -2,8 +2,10 @@
 #include "ingest/otlp_value.h"
 
 #include "base/base64.h"
+#include "base/hex.h"
 #include "base/jsonout.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -26,14 +28,6 @@ enum { PAIR_KEY = 1, PAIR_VALUE = 2, LIST_VALUES = 1 };
 
 static bool pb_value(struct pb *p, struct slice bytes, struct arena *a, unsigned depth, struct otlp_value *out);
 
-// Hands a failure of an inner message on.
-static bool pb_good(struct pb *outer, const struct pb *inner)
-{
-    if (outer->bad == NULL)
-        outer->bad = inner->bad;
-    return outer->bad == NULL;
-}
-
 static bool pb_pair(struct pb *p, struct slice bytes, struct arena *a, unsigned depth, struct otlp_list *list)
 {
     struct pb m = pb_of(bytes);
@@ -49,7 +43,7 @@ static bool pb_pair(struct pb *p, struct slice bytes, struct arena *a, unsigned 
         else if (f.number == PAIR_VALUE && pb_is(&m, &f, PB_BYTES) && !pb_value(&m, f.bytes, a, depth, &pair->value))
             break;
     }
-    return pb_good(p, &m);
+    return pb_pass(p, &m);
 }
 
 static bool pb_list(struct pb *p, struct slice bytes, struct arena *a, unsigned depth, bool map, struct otlp_value *out)
@@ -71,7 +65,7 @@ static bool pb_list(struct pb *p, struct slice bytes, struct arena *a, unsigned 
         else if (!pb_value(&m, f.bytes, a, depth + 1, &item->value))
             break;
     }
-    return pb_good(p, &m);
+    return pb_pass(p, &m);
 }
 
 static void pb_scalar(struct pb *m, const struct pb_field *f, struct otlp_value *out)
@@ -105,7 +99,7 @@ static bool pb_value(struct pb *p, struct slice bytes, struct arena *a, unsigned
         else if (!pb_is(&m, &f, PB_BYTES) || !pb_list(&m, f.bytes, a, depth, f.number == ANY_MAP, out))
             break;
     }
-    return pb_good(p, &m);
+    return pb_pass(p, &m);
 }
 
 bool otlp_pb_value(struct pb *p, struct slice bytes, struct arena *a, struct otlp_value *out)
@@ -145,38 +139,50 @@ static const char *number_text(struct json *j)
     return copy;
 }
 
+// Digits, with a minus where that is allowed: strtoull() and its like take more.
+static bool is_integer(const char *text, bool negative)
+{
+    text += negative && *text == '-';
+    return *text != '\0' && text[strspn(text, "0123456789")] == '\0';
+}
+
 uint64_t otlp_json_uint(struct json *j)
 {
-    char *end;
     const char *text = number_text(j);
-    uint64_t value = strtoull(text, &end, 10);
-    if (j->what == NULL && (*end != '\0' || *text < '0' || *text > '9'))
-        json_fail(j, "expected a whole number");
+    errno = 0;
+    uint64_t value = strtoull(text, NULL, 10);
+    if (!is_integer(text, false) || errno == ERANGE)
+        json_fail(j, "expected a whole number of 64 bits");
     return value;
+}
+
+uint32_t otlp_json_uint32(struct json *j)
+{
+    uint64_t value = otlp_json_uint(j);
+    if (value > UINT32_MAX)
+        json_fail(j, "expected a whole number of 32 bits");
+    return (uint32_t)value;
 }
 
 int64_t otlp_json_int(struct json *j)
 {
-    char *end;
-    int64_t value = strtoll(number_text(j), &end, 10);
-    if (j->what == NULL && *end != '\0')
-        json_fail(j, "expected a whole number");
+    const char *text = number_text(j);
+    errno = 0;
+    int64_t value = strtoll(text, NULL, 10);
+    if (!is_integer(text, true) || errno == ERANGE)
+        json_fail(j, "expected a whole number of 64 bits");
     return value;
 }
 
 static double json_double(struct json *j)
 {
+    const char *text = number_text(j);
     char *end;
-    double value = strtod(number_text(j), &end); // "Infinity" and "NaN" too
-    if (j->what == NULL && *end != '\0')
+    double value = strtod(text, &end); // which takes hexadecimal too, and more names
+    bool named = strcmp(text, "NaN") == 0 || strcmp(text, "Infinity") == 0 || strcmp(text, "-Infinity") == 0;
+    if (*end != '\0' || (!named && text[strspn(text, "0123456789+-.eE")] != '\0'))
         json_fail(j, "expected a number");
     return value;
-}
-
-static int hex_digit(uint8_t c)
-{
-    uint8_t lower = c | 32;
-    return c >= '0' && c <= '9' ? c - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
 struct slice otlp_json_id(struct json *j, size_t bytes)
@@ -185,17 +191,13 @@ struct slice otlp_json_id(struct json *j, size_t bytes)
     if (text.len == 0)
         return SLICE("");
     uint8_t *to = arena_alloc(j->a, bytes);
-    if (text.len != 2 * bytes || to == NULL) {
+    if (to == NULL || text.len != 2 * bytes) {
         json_fail(j, "an identifier of another length");
         return SLICE("");
     }
-    for (size_t i = 0; i < bytes; i++) {
-        int high = hex_digit(text.ptr[2 * i]), low = hex_digit(text.ptr[2 * i + 1]);
-        if (high < 0 || low < 0) {
-            json_fail(j, "an identifier that is not hexadecimal");
-            return SLICE("");
-        }
-        to[i] = (uint8_t)(high << 4 | low);
+    if (!hex_decode(text, to, bytes)) {
+        json_fail(j, "an identifier that is not hexadecimal");
+        return SLICE("");
     }
     return slice_of(to, bytes);
 }
@@ -215,9 +217,13 @@ static bool json_pairs(struct json *j, unsigned depth, struct otlp_list *list)
             json_fail(j, "too large");
             return false;
         }
+        if (json_null(j))
+            continue;
         json_enter(j, '{');
         while (json_more(j, '}', &first_key)) {
             struct slice key = json_key(j);
+            if (slice_eq(key, SLICE("key")) && json_null(j))
+                continue;
             if (slice_eq(key, SLICE("key")))
                 pair->key = json_string(j);
             else if (!slice_eq(key, SLICE("value")))
@@ -273,15 +279,24 @@ static struct slice json_bytes(struct json *j)
     return arena_copy(j->a, buf_slice(&b));
 }
 
+static bool json_bool(struct json *j)
+{
+    struct slice word = json_raw(j);
+    bool flag = slice_eq(word, SLICE("true"));
+    if (!flag && !slice_eq(word, SLICE("false")))
+        json_fail(j, "expected true or false");
+    return flag;
+}
+
 static bool json_member(struct json *j, unsigned depth, struct otlp_value *out)
 {
     struct slice key = json_key(j);
-    if (json_null(j))
+    if (otlp_json_is(key, "stringValue")) // null is an empty one
+        *out = (struct otlp_value){.kind = OTLP_STRING, .text = json_null(j) ? SLICE("") : json_string(j)};
+    else if (json_null(j))
         return true;
-    if (otlp_json_is(key, "stringValue"))
-        *out = (struct otlp_value){.kind = OTLP_STRING, .text = json_string(j)};
     else if (otlp_json_is(key, "boolValue"))
-        *out = (struct otlp_value){.kind = OTLP_BOOL, .flag = slice_eq(json_raw(j), SLICE("true"))};
+        *out = (struct otlp_value){.kind = OTLP_BOOL, .flag = json_bool(j)};
     else if (otlp_json_is(key, "intValue"))
         *out = (struct otlp_value){.kind = OTLP_INT, .integer = otlp_json_int(j)};
     else if (otlp_json_is(key, "doubleValue"))
@@ -321,6 +336,7 @@ bool otlp_json_value(struct json *j, struct otlp_value *out)
 
 bool otlp_json_pairs(struct json *j, struct otlp_list *list)
 {
+    list->count = 0;
     return json_pairs(j, 0, list);
 }
 

@@ -42,17 +42,19 @@ struct otlp_pair {
 
 // --- from the wire ------------------------------------------------------------------------------------
 
-// An AnyValue, a KeyValue added to a list. False with p->bad or j->what set.
+// An AnyValue, a KeyValue added to a list. False with p->bad set.
 MUST_CHECK bool otlp_pb_value(struct pb *p, struct slice bytes, struct arena *a, struct otlp_value *out);
 MUST_CHECK bool otlp_pb_pair(struct pb *p, struct slice bytes, struct arena *a, struct otlp_list *list);
-MUST_CHECK bool otlp_json_value(struct json *j, struct otlp_value *out);
-// An array of KeyValues.
-MUST_CHECK bool otlp_json_pairs(struct json *j, struct otlp_list *list);
+// False with j->what set, where it stays.
+bool otlp_json_value(struct json *j, struct otlp_value *out);
+// An array of KeyValues; replaces what the list held.
+bool otlp_json_pairs(struct json *j, struct otlp_list *list);
 
 // Whether a key is that name, in camelCase or in snake_case.
 bool otlp_json_is(struct slice key, const char *camel);
-// Numbers as such or in a string.
+// Numbers as such or in a string; what does not fit is a failure.
 uint64_t otlp_json_uint(struct json *j);
+uint32_t otlp_json_uint32(struct json *j);
 int64_t otlp_json_int(struct json *j);
 // An identifier in hex: empty, or `bytes` of them.
 struct slice otlp_json_id(struct json *j, size_t bytes);

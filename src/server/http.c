@@ -228,7 +228,7 @@ static enum MHD_Result send_response(struct exchange *x)
 static enum MHD_Result send_busy(struct exchange *x, int status, const char *text)
 {
     metric_add(COUNTER_HTTP_REFUSED, 1);
-    response_text(&x->response, status, text, true);
+    route_refuse(x->route, &x->request, status, text, &x->arena, &x->response);
     x->response.retry_after_s = 1;
     return send_response(x);
 }
@@ -238,7 +238,7 @@ static enum MHD_Result send_too_large(struct exchange *x, uint64_t bytes)
     const char *text = arena_printf(&x->arena,
                                     "request body too large: message size too large than max (%llu vs %llu)",
                                     (unsigned long long)bytes, (unsigned long long)INGEST_BODY_BYTES_MAX);
-    response_text(&x->response, 413, text, true);
+    route_refuse(x->route, &x->request, 413, text, &x->arena, &x->response);
     return send_response(x);
 }
 
@@ -254,6 +254,7 @@ static enum MHD_Result on_headers(struct exchange *x, const char *method)
     struct request *rq = &x->request;
     x->state = EXCHANGE_BODY;
     rq->method = method_of(method);
+    rq->content_type = header(x, "Content-Type"); // refusals too are in its encoding
     x->route = route_find(slice_cstr(x->target), rq->method, &x->arena, rq, &x->response);
     if (x->route == NULL)
         return send_response(x);
@@ -312,7 +313,6 @@ static enum MHD_Result on_whole(struct exchange *x)
     if (x->no_room)
         return send_busy(x, 503, "too many bytes of request bodies in hand (--memory)");
     rq->body = buf_slice(&x->body);
-    rq->content_type = header(x, "Content-Type");
     rq->content_encoding = header(x, "Content-Encoding");
     rq->tenant_header = header(x, "X-Scope-OrgID");
     rq->encoding_flags = header(x, "X-Loki-Response-Encoding-Flags");

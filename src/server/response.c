@@ -11,6 +11,7 @@
     X(ERR_UNAUTHORIZED, 401, 0)                                                                    \
     X(ERR_NOT_FOUND, 404, 0)                                                                       \
     X(ERR_TOO_LARGE, 413, 0)                                                                       \
+    X(ERR_MEDIA_TYPE, 415, 0)                                                                      \
     X(ERR_LIMIT, 400, 0)                                                                           \
     X(ERR_BUSY, 503, 1)                                                                            \
     X(ERR_FULL, 503, 10)                                                                           \

@@ -11,6 +11,11 @@ static const struct route routes[] = {
     {"/api/prom/push", METHOD_POST, ROUTE_PUSH, TENANT_ONE, true, api_push_legacy},
     {"/otlp/v1/logs", METHOD_POST, ROUTE_PUSH, TENANT_ONE, true, api_push_otlp},
     {"/v1/logs", METHOD_POST, ROUTE_PUSH, TENANT_ONE, true, api_push_otlp},
+    {"/v1/traces", METHOD_POST, ROUTE_PUSH, TENANT_ONE, true, api_push_spans},
+    {"/otlp/v1/traces", METHOD_POST, ROUTE_PUSH, TENANT_ONE, true, api_push_spans},
+    {"/api/v2/spans", METHOD_POST, ROUTE_PUSH, TENANT_ONE, true, api_push_zipkin},
+    {"/api/v1/spans", METHOD_POST, ROUTE_PUSH, TENANT_ONE, true, api_push_zipkin_v1},
+    {"/api/traces", METHOD_POST, ROUTE_PUSH, TENANT_ONE, true, api_push_jaeger},
     {"/loki/api/v1/query_range", READ, ROUTE_QUERY, TENANT_MANY, false, api_query_range},
     {"/loki/api/v1/query", READ, ROUTE_QUERY, TENANT_MANY, false, api_query},
     {"/loki/api/v1/labels", READ, ROUTE_QUERY, TENANT_MANY, false, api_labels},
@@ -43,6 +48,11 @@ static const struct route routes[] = {
     {"/loki/api/v1/status/buildinfo", METHOD_GET, ROUTE_STATUS, TENANT_NONE, false, api_buildinfo},
     {"/flush", METHOD_POST, ROUTE_PUSH, TENANT_NONE, true, api_flush},
 };
+
+static bool is_otlp(const struct route *route)
+{
+    return route != NULL && route->run == api_push_spans;
+}
 
 // --- finding ----------------------------------------------------------------------------------------
 
@@ -103,6 +113,8 @@ const struct route *route_find(struct slice target, enum method method, struct a
             return &routes[i];
         response_reset(rs);
         rs->status = 405;
+        if (is_otlp(&routes[i]))
+            api_refuse_spans(rq, 405, "405 method not allowed, supported: [POST]", a, rs);
         return NULL;
     }
     response_text(rs, 404, "404 page not found", true);
@@ -173,6 +185,15 @@ static bool read_tenants(const struct app *app, const struct request *rq, bool m
     return arena_ok(rq->arena, "org IDs", err);
 }
 
+void route_refuse(const struct route *route, const struct request *rq, int status, const char *text, struct arena *a,
+                  struct response *rs)
+{
+    if (is_otlp(route))
+        api_refuse_spans(rq, status, text, a, rs);
+    else
+        response_text(rs, status, text, true);
+}
+
 void route_run(const struct route *route, const struct app *app, struct request *rq,
                struct response *rs)
 {
@@ -181,7 +202,10 @@ void route_run(const struct route *route, const struct app *app, struct request 
     rs->query = !route->newline;
     bool many = route->tenant == TENANT_MANY && app->config->multi_tenant_queries;
     if (route->tenant != TENANT_NONE && !read_tenants(app, rq, many, &rq->tenant, &err)) {
-        response_error(rs, &err, route->newline || err.code == ERR_UNAUTHORIZED);
+        if (is_otlp(route))
+            api_refuse_spans(rq, response_status(err.code), err.text, rq->arena, rs);
+        else
+            response_error(rs, &err, route->newline || err.code == ERR_UNAUTHORIZED);
         return;
     }
     route->run(app, rq, rs);

@@ -1,5 +1,5 @@
 /*
- * route.h -- from method and path to a handler: loki-http.md 1.1; no socket, no HTTP library.
+ * route.h -- from method and path to a handler: loki-http.md 1.1, traces-http.md 1; no socket, no HTTP library.
  */
 #pragma once
 
@@ -25,6 +25,9 @@ struct route {
 // Fills rq->name and rq->query; they and a Location live in `a`.
 const struct route *route_find(struct slice target, enum method method, struct arena *a,
                                struct request *rq, struct response *rs);
+// Refuses a request that does not come to its handler, in the form that clients of the route (NULL: of none) read.
+void route_refuse(const struct route *route, const struct request *rq, int status, const char *text, struct arena *a,
+                  struct response *rs);
 // Checks the tenant and runs the handler.
 void route_run(const struct route *route, const struct app *app, struct request *rq,
                struct response *rs);
@@ -34,6 +37,11 @@ void route_run(const struct route *route, const struct app *app, struct request 
 void api_push(const struct app *app, const struct request *rq, struct response *rs);
 void api_push_legacy(const struct app *app, const struct request *rq, struct response *rs);
 void api_push_otlp(const struct app *app, const struct request *rq, struct response *rs);
+void api_push_spans(const struct app *app, const struct request *rq, struct response *rs);
+void api_push_zipkin(const struct app *app, const struct request *rq, struct response *rs);
+void api_push_zipkin_v1(const struct app *app, const struct request *rq, struct response *rs);
+void api_push_jaeger(const struct app *app, const struct request *rq, struct response *rs);
+void api_refuse_spans(const struct request *rq, int status, const char *text, struct arena *a, struct response *rs);
 void api_flush(const struct app *app, const struct request *rq, struct response *rs);
 void api_query_range(const struct app *app, const struct request *rq, struct response *rs);
 void api_query(const struct app *app, const struct request *rq, struct response *rs);

@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     arena_init(&a, 64 * MIB);
     accept_init(&ac, &a, SLICE("t"), INT64_MIN, INT64_MAX);
     bool (*parse)(struct slice, int64_t, struct accept *, struct err *) =
-        len > 0 && bytes[0] == '{' ? otlp_json_parse : otlp_pb_parse;
+        len > 0 && bytes[0] == '{' ? otlp_logs_json_parse : otlp_logs_pb_parse;
     if (parse(slice_of(bytes, len), 1, &ac, &err) && accept_finish(&ac, &err)) {
         // What was accepted is canonical, and encodes to what it says.
         for (uint32_t i = 0; i < ac.batch.streams_count; i++)
@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         for (uint32_t i = 0; i < ac.batch.entries_count; i++)
             assert(labels_valid(ac.batch.entries[i].metadata));
     }
-    (void)accept_refusals(&ac, &a);
+    (void)refusals_text(&ac.refusals, &a);
     arena_done(&a);
     return 0;
 }

@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         for (uint32_t i = 0; i < ac.batch.entries_count; i++)
             assert(labels_valid(ac.batch.entries[i].metadata));
     }
-    (void)accept_refusals(&ac, &a);
+    (void)refusals_text(&ac.refusals, &a);
     arena_done(&a);
     return 0;
 }

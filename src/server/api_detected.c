@@ -46,7 +46,8 @@ static bool answer_labels(const struct app *app, const struct request *rq, struc
     struct params_range range;
     AUTO(query_selector_done) struct query_selector selector = {0};
     AUTO(view_endp) struct view *view = NULL;
-    if (!params_read(rq, &p, err) || !params_range(&p, clock_wall_ns(), &range, err))
+    if (!params_read(rq, &p, err) || !params_range(&p, clock_wall_ns(), &range, err) ||
+        !params_ordered(&range, err))
         return false;
     struct slice text = params_get(&p, "query");
     if ((text.len > 0 && !query_selector_parse(text, false, rq->arena, &selector, err)) ||
@@ -79,7 +80,7 @@ static bool detect(const struct app *app, const struct request *rq, uint32_t *li
     *limit_out = FIELDS_DEFAULT;
     range.limit = LINES_DEFAULT;
     if (!params_read(rq, &p, err) || !params_range(&p, clock_wall_ns(), &times, err) ||
-        !params_step(&p, &times, &step_ns, err) || !params_count(&p, "line_limit", &range.limit, err) ||
+        !params_ordered(&times, err) || !params_step(&p, &times, &step_ns, err) || !params_count(&p, "line_limit", &range.limit, err) ||
         !params_count(&p, params_get(&p, "limit").len > 0 ? "limit" : "field_limit", limit_out, err))
         return false;
     if (!params_entries_ok(range.limit, err))

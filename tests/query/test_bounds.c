@@ -7,6 +7,7 @@
 
 #include "base/limits.h"
 #include "query/crew.h"
+#include "query/detect.h"
 #include "query/patterns.h"
 #include "query/query.h"
 
@@ -93,6 +94,22 @@ static void test_patterns(struct store *st, struct crew *crew, int64_t budget_ns
     arena_done(&a);
 }
 
+static void test_detected(struct store *st, struct crew *crew, int64_t budget_ns, bool sampled, const char *name)
+{
+    struct err err;
+    struct arena a;
+    struct query *query;
+    struct detected_fields out;
+    arena_init(&a, 64 * MIB);
+    must(query_parse(SLICE("{app=\"a\"}"), &a, &query, &err), &err);
+    struct query_range range = {.from_ns = 0, .to_ns = 10000, .limit = 50};
+    struct query_context context = {.store = st, .crew = crew, .tenant = SLICE("t"), .arena = &a};
+    must(query_detect_fields(query, &range, &context, 100, budget_ns, &out, &err), &err);
+    ok(out.sampled == sampled && (out.count > 0) == !sampled, "%s: %zu fields of %llu lines", name, out.count, (unsigned long long)out.lines);
+    query_free(query);
+    arena_done(&a);
+}
+
 int main(void)
 {
     char dir[] = "/tmp/mstore-bounds-XXXXXX", command[64];
@@ -101,8 +118,10 @@ int main(void)
     struct crew *crew = crew_new(1);
     test_memory(st, crew);
     test_memory(st, NULL);
-    test_patterns(st, crew, QUERY_PATTERNS_NS * 60, false, "patterns with time for all lines");
+    test_patterns(st, crew, QUERY_SAMPLE_NS * 60, false, "patterns with time for all lines");
     test_patterns(st, crew, -1, true, "patterns without time");
+    test_detected(st, crew, QUERY_SAMPLE_NS * 60, false, "fields with time for all lines");
+    test_detected(st, crew, -1, true, "fields without time");
     crew_free(crew);
     store_close(st);
     (void)snprintf(command, sizeof command, "rm -r %s", dir);

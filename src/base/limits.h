@@ -54,7 +54,7 @@
 #define QUERY_POINTS_MAX 11000                   // 400; steps of a metric query
 #define QUERY_SERIES_MAX 500                     // 400; series of a metric result
 #define QUERY_TIMEOUT_NS_DEFAULT (INT64_C(60) * 1000000000) // 504
-#define QUERY_PATTERNS_NS INT64_C(1000000000)   // time for patterns; then they are of a sample
+#define QUERY_SAMPLE_NS INT64_C(1000000000)     // time for patterns and detected fields; then they are of a sample
 #define QUERY_ARENA_BYTES_MAX (256 * MIB)        // 400; everything one query holds
 #define QUERY_REGEX_BYTES_MAX (8 * MIB)          // 400; compiled size of one regex
 

@@ -1,6 +1,7 @@
 /* detect.c -- see detect.h. */
 #include "query/detect.h"
 
+#include "base/clock.h"
 #include "base/labels.h"
 #include "query/logql/unit.h"
 #include "query/pipeline/extract.h"
@@ -132,11 +133,12 @@ static void note_entry(struct detect *d, struct slice stream, const struct resul
 }
 
 bool query_detect_fields(const struct query *query, const struct query_range *range, const struct query_context *context,
-                         uint32_t fields_max, struct detected_fields *out, struct err *err)
+                         uint32_t fields_max, int64_t budget_ns, struct detected_fields *out, struct err *err)
 {
     struct query_context categorized = *context;
     struct query_result result;
     categorized.categorize = true;
+    categorized.sample_until_mono_ns = clock_mono_ns() + budget_ns;
     if (query_kind(query) != QUERY_LOGS)
         return err_set(err, ERR_INPUT, "only log selector is supported");
     if (!query_run(query, range, &categorized, &result, err))
@@ -145,7 +147,7 @@ bool query_detect_fields(const struct query *query, const struct query_range *ra
     for (uint32_t i = 0; i < result.streams_count; i++)
         for (uint32_t n = 0; n < result.streams[i].entries_count; n++)
             note_entry(&d, result.streams[i].labels, &result.streams[i].entries[n]);
-    *out = (struct detected_fields){d.fields, d.names.count};
+    *out = (struct detected_fields){d.fields, d.names.count, result.stats.lines_scanned, result.sampled};
     return arena_ok(context->arena, "detected fields", err);
 }
 

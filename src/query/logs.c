@@ -11,6 +11,7 @@
  */
 #include "query/logs.h"
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/limits.h"
 #include "query/merge.h"
@@ -152,6 +153,8 @@ struct search {
     // The worst time in a full heap: what is worse than it cannot be in the result. Only gets better.
     _Atomic int64_t bound_ns;
     atomic_bool bounded;
+    int64_t sample_until_mono_ns; // 0: not a sample
+    atomic_bool late;             // its time is over
 };
 
 static void note_bound(struct search *s, const struct top *t)
@@ -171,7 +174,16 @@ static bool is_done(struct search *s, const struct view_run *run)
     if (!atomic_load(&s->bounded))
         return false;
     int64_t bound = atomic_load(&s->bound_ns);
-    return s->forward ? run->min_ns > bound : run->max_ns < bound;
+    bool same = s->sample_until_mono_ns != 0; // of one time, those that are there are as good as any
+    return s->forward ? run->min_ns + same > bound : run->max_ns - same < bound;
+}
+
+static bool is_late(struct search *s)
+{
+    if (s->sample_until_mono_ns == 0 || clock_mono_ns() < s->sample_until_mono_ns)
+        return false;
+    atomic_store(&s->late, true);
+    return true;
 }
 
 static bool search_run(void *ctx, struct scan *scan, uint32_t number)
@@ -186,6 +198,8 @@ static bool search_run(void *ctx, struct scan *scan, uint32_t number)
         t->truncated = true;
         return false;
     }
+    if (is_late(s))
+        return false;
     if (!scan_load(scan, NULL, run, VIEW_TIMES | VIEW_LINES | VIEW_METADATA, &e, &damaged))
         return false;
     if (damaged)
@@ -291,7 +305,7 @@ static bool best_hits(struct search *s, uint32_t limit, struct hit **hits_out, u
         if (hits == NULL)
             return arena_ok(a, "log query", err);
         uint32_t kept = drop_doubles(hits, count, s->forward);
-        if (kept >= limit || !truncated) {
+        if (kept >= limit || !truncated || atomic_load(&s->late)) {
             *hits_out = hits;
             *count_out = kept < limit ? kept : limit;
             return true;
@@ -414,12 +428,14 @@ bool logs_run(const struct ast_logs *logs, const struct pipeline *pipeline,
     struct hit *hits;
     uint32_t count;
     struct search s = {.team = &team, .pipeline = pipeline, .forward = range->forward,
-                       .from_ns = range->from_ns, .to_ns = range->to_ns};
+                       .from_ns = range->from_ns, .to_ns = range->to_ns,
+                       .sample_until_mono_ns = context->sample_until_mono_ns};
     bool good = scan_team_begin(&team, context, err) && find_hits(&s, range, logs, &hits, &count, err);
     scan_team_end(&team, &result.stats, &result.warnings, &result.warnings_count);
     if (!good || !group(context->arena, hits, count, context->categorize, &result, err))
         return false;
     result.stats.entries_returned = count;
+    result.sampled = atomic_load(&s.late);
     *result_out = result;
     return true;
 }

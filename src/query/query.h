@@ -113,6 +113,7 @@ struct query_result {
     const char **warnings; // e.g. a damaged segment that was left out
     uint32_t warnings_count;
     struct query_stats stats;
+    bool sampled; // the time for a sample ended before everything was looked at
 };
 
 struct crew; // crew.h
@@ -125,6 +126,8 @@ struct query_context {
     bool categorize;             // group streams by stream labels alone
     bool partial_series;         // too many series: a warning and those that fit, instead of ERR_LIMIT
     int64_t deadline_mono_ns;    // 0: none; then ERR_TIMEOUT
+    // 0: none. For a log query a sample will do: any of the entries of one time, and after this moment what was found.
+    int64_t sample_until_mono_ns;
     const atomic_bool *cancelled; // may be NULL; then ERR_CANCELLED
 };
 

@@ -46,7 +46,8 @@ static bool answer_labels(const struct app *app, const struct request *rq, struc
     struct params_range range;
     AUTO(query_selector_done) struct query_selector selector = {0};
     AUTO(view_endp) struct view *view = NULL;
-    if (!params_read(rq, &p, err) || !params_range(&p, clock_wall_ns(), &range, err))
+    if (!params_read(rq, &p, err) || !params_range(&p, clock_wall_ns(), &range, err) ||
+        !params_ordered(&range, err))
         return false;
     struct slice text = params_get(&p, "query");
     if ((text.len > 0 && !query_selector_parse(text, false, rq->arena, &selector, err)) ||
@@ -79,7 +80,7 @@ static bool detect(const struct app *app, const struct request *rq, uint32_t *li
     *limit_out = FIELDS_DEFAULT;
     range.limit = LINES_DEFAULT;
     if (!params_read(rq, &p, err) || !params_range(&p, clock_wall_ns(), &times, err) ||
-        !params_step(&p, &times, &step_ns, err) || !params_count(&p, "line_limit", &range.limit, err) ||
+        !params_ordered(&times, err) || !params_step(&p, &times, &step_ns, err) || !params_count(&p, "line_limit", &range.limit, err) ||
         !params_count(&p, params_get(&p, "limit").len > 0 ? "limit" : "field_limit", limit_out, err))
         return false;
     if (!params_entries_ok(range.limit, err))
@@ -93,7 +94,15 @@ static bool detect(const struct app *app, const struct request *rq, uint32_t *li
                                     .deadline_mono_ns = rq->arrival_mono_ns + app->config->query_timeout_ns,
                                     .cancelled = rq->cancelled};
     // All fields are looked at for the values of one; the limit is on the values then.
-    return query_detect_fields(query, &range, &context, rq->name.len > 0 ? UINT32_MAX : *limit_out, out, err);
+    return query_detect_fields(query, &range, &context, rq->name.len > 0 ? UINT32_MAX : *limit_out,
+                               QUERY_SAMPLE_NS, out, err);
+}
+
+static void put_warning(struct buf *b, const struct detected_fields *fields, bool first)
+{
+    if (fields->sampled)
+        buf_printf(b, "%s\"warnings\":[\"the time for detected fields ended after %" PRIu64 " lines: they are of a sample\"]",
+                   first ? "" : ",", fields->lines);
 }
 
 static void encode_field(struct buf *b, const struct detected_field *f)
@@ -126,6 +135,7 @@ static bool answer_fields(const struct app *app, const struct request *rq, struc
     }
     if (fields.count > 0)
         buf_printf(&rs->body, "],\"limit\":%" PRIu32, limit);
+    put_warning(&rs->body, &fields, fields.count == 0);
     buf_put_cstr(&rs->body, "}\n");
     return true;
 }
@@ -145,6 +155,7 @@ static bool answer_field_values(const struct app *app, const struct request *rq,
         return false;
     rs->content_type = CONTENT_JSON;
     buf_put_byte(&rs->body, '{');
+    bool first = true;
     for (size_t i = 0; i < fields.count; i++) {
         const struct slice_set *values = &fields.items[i].values;
         if (!slice_eq(fields.items[i].name, rq->name) || values->count == 0)
@@ -154,7 +165,9 @@ static bool answer_field_values(const struct app *app, const struct request *rq,
             jsonout_string(&rs->body, values->items[n]);
         }
         buf_printf(&rs->body, "],\"limit\":%" PRIu32, limit);
+        first = false;
     }
+    put_warning(&rs->body, &fields, first);
     buf_put_cstr(&rs->body, "}\n");
     return true;
 }
@@ -182,7 +195,7 @@ static bool answer_patterns(const struct app *app, const struct request *rq, str
         !query_selector_parse(params_get(&p, "query"), false, rq->arena, &selector, err))
         return false;
     step_ns = step_ns < NS_PER_S ? NS_PER_S : step_ns / NS_PER_S * NS_PER_S; // samples stand at whole seconds
-    if (!query_patterns(&context, &selector, range.from_ns, range.to_ns, step_ns, QUERY_PATTERNS_NS, &patterns, err))
+    if (!query_patterns(&context, &selector, range.from_ns, range.to_ns, step_ns, QUERY_SAMPLE_NS, &patterns, err))
         return false;
     struct buf *b = &rs->body;
     rs->content_type = CONTENT_JSON;

@@ -15,7 +15,7 @@ static bool answer_stats(const struct app *app, const struct request *rq, struct
     struct query_index_stats stats;
     AUTO(query_selector_done) struct query_selector selector = {0};
     struct query_context context = {.store = app->store, .tenant = rq->tenant, .arena = rq->arena};
-    if (!params_read(rq, &p, err) || !params_range(&p, clock_wall_ns(), &range, err) ||
+    if (!params_read(rq, &p, err) || !params_range(&p, clock_wall_ns(), &range, err) || !params_ordered(&range, err) ||
         !query_selector_parse(params_get(&p, "query"), false, rq->arena, &selector, err) ||
         !query_index_stats(&context, &selector, range.from_ns, range.to_ns, &stats, err))
         return false;
@@ -79,7 +79,7 @@ static bool answer_volume(const struct app *app, const struct request *rq, bool 
     struct query_context context = {.store = app->store, .tenant = rq->tenant, .arena = rq->arena};
     struct query_volume_request request = {.selector = &selector};
     struct query_result result;
-    if (!params_read(rq, &p, err) || !params_range(&p, clock_wall_ns(), &range, err) ||
+    if (!params_read(rq, &p, err) || !params_range(&p, clock_wall_ns(), &range, err) || !params_ordered(&range, err) ||
         !read_limit(&p, &request.limit, err) || !read_targets(&p, rq->arena, &request, err) ||
         !read_aggregation(&p, &request.by_name, err) ||
         (steps && !params_step(&p, &range, &request.step_ns, err)) ||

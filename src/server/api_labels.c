@@ -120,9 +120,10 @@ static bool read_selectors(const struct params *p, struct arena *a, struct selec
         if (!is_match(p->items[i].name) || text.len == 0)
             continue;
         // `{}` alone means every stream.
-        if (!query_selector_parse(text, count == 1, a, &out->items[out->count], err))
+        if (!query_selector_parse(text, true, a, &out->items[out->count], err))
             return false;
-        out->count++;
+        if (out->items[out->count++].matchers_count == 0 && count > 1)
+            return err_set(err, ERR_INPUT, "0 matchers in group: %.*s", SLICE_FMT(text));
     }
     return true;
 }

@@ -81,10 +81,8 @@ static bool answer_range(const struct app *app, const struct request *rq, struct
     struct params_range times;
     struct query_range range = {0};
     if (!params_read(rq, &p, err) || !params_limit(&p, &range.limit, err) ||
-        !params_range(&p, clock_wall_ns(), &times, err))
+        !params_range(&p, clock_wall_ns(), &times, err) || !params_ordered(&times, err))
         return false;
-    if (times.to_ns < times.from_ns)
-        return err_set(err, ERR_INPUT, "end timestamp must not be before or equal to start time");
     if (!params_forward(&p, &range.forward, err) || !params_step(&p, &times, &range.step_ns, err) ||
         !params_interval(&p, &range.interval_ns, err))
         return false;
@@ -122,6 +120,16 @@ static bool answer_instant(const struct app *app, const struct request *rq, stru
     return run(app, rq, query, &range, wants_explain(&p), rs, err);
 }
 
+static struct slice with_regexp(struct slice query, struct slice regexp, struct arena *a)
+{
+    AUTO(buf_done) struct buf b;
+    buf_init(&b, 0);
+    buf_put_slice(&b, query);
+    buf_put_cstr(&b, " |~ ");
+    labels_quote(&b, regexp);
+    return arena_copy(a, buf_slice(&b));
+}
+
 // Legacy: a log query, its entries with label strings and times as text (loki-http.md 8).
 static bool answer_legacy(const struct app *app, const struct request *rq, struct response *rs,
                           struct err *err)
@@ -130,31 +138,26 @@ static bool answer_legacy(const struct app *app, const struct request *rq, struc
     struct params_range times;
     struct query_range range = {0};
     if (!params_read(rq, &p, err) || !params_limit(&p, &range.limit, err) ||
-        !params_range(&p, clock_wall_ns(), &times, err) || !params_forward(&p, &range.forward, err))
+        !params_range(&p, clock_wall_ns(), &times, err) || !params_ordered(&times, err) ||
+        !params_forward(&p, &range.forward, err))
         return false;
     struct slice text = params_get(&p, "query"), regexp = params_get(&p, "regexp");
-    if (regexp.len > 0) {
-        struct buf filtered;
-        buf_init(&filtered, 0);
-        buf_put_slice(&filtered, text);
-        buf_put_cstr(&filtered, " |~ ");
-        labels_quote(&filtered, regexp);
-        text = arena_copy(rq->arena, buf_slice(&filtered));
-        buf_done(&filtered);
-    }
     AUTO(query_freep) struct query *query = NULL;
     if (!query_parse(text, rq->arena, &query, err) || !params_length_ok(&times, err) ||
         !params_entries_ok(range.limit, err))
         return false;
     if (query_kind(query) != QUERY_LOGS)
         return err_set(err, ERR_INPUT, "legacy endpoints only support streams result type");
+    AUTO(query_freep) struct query *filtered = NULL;
+    if (regexp.len > 0 && !query_parse(with_regexp(text, regexp, rq->arena), rq->arena, &filtered, err))
+        return false;
     range.from_ns = times.from_ns;
     range.to_ns = times.to_ns;
     struct query_context context = {.store = app->store, .crew = app->crew, .tenant = rq->tenant, .arena = rq->arena,
                                     .deadline_mono_ns = rq->arrival_mono_ns + app->config->query_timeout_ns,
                                     .cancelled = rq->cancelled};
     struct query_result result;
-    if (!query_run(query, &range, &context, &result, err))
+    if (!query_run(filtered != NULL ? filtered : query, &range, &context, &result, err))
         return false;
     rs->content_type = CONTENT_JSON;
     encode_legacy(&rs->body, &result);

@@ -349,6 +349,12 @@ bool params_length_ok(const struct params_range *range, struct err *err)
                    "the query time range exceeds the limit (query length: %s, limit: 30d1h)", text);
 }
 
+bool params_ordered(const struct params_range *range, struct err *err)
+{
+    return range->to_ns >= range->from_ns ||
+           err_set(err, ERR_INPUT, "end timestamp must not be before or equal to start time");
+}
+
 void params_align(struct params_range *range, int64_t step_ns)
 {
     int64_t below = range->from_ns % step_ns;

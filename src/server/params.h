@@ -32,6 +32,8 @@ struct params_range {
 // `start`, `end` and `since`.
 MUST_CHECK bool params_range(const struct params *p, int64_t now_ns, struct params_range *out,
                              struct err *err);
+// An end before its start is an error (where loki-http.md 3.2 has no other answer for it).
+MUST_CHECK bool params_ordered(const struct params_range *range, struct err *err);
 // `time`.
 MUST_CHECK bool params_instant(const struct params *p, int64_t now_ns, int64_t *time_ns_out,
                                struct err *err);

@@ -152,9 +152,38 @@ def opentelemetry(tap):
                        "scope_name": "app", "detected_level": "error"}, "with its attributes")
 
 
+def crashes(tap):
+    """Clients that log on while the server is killed again and again: what was acknowledged is there once, nothing is there twice."""
+    count = 6000
+    for client in ("winston-json", "winston-protobuf", "pino"):
+        with Server(["--retention", "0", "--listen", "127.0.0.1:%d" % free_port()]) as server:
+            since = time.time_ns() - 10**9
+            proc = subprocess.Popen(["node", "steady.js", server.url, client, str(count)], cwd=CLIENTS, stdout=subprocess.PIPE)
+            chance = random.Random(client)
+            kills = 0
+            while proc.poll() is None and kills < 5:
+                time.sleep(0.3 + chance.random() / 5)
+                server.kill9()
+                kills += 1
+                time.sleep(chance.random() / 10)
+                server.start()
+            out = proc.communicate(timeout=120)[0].decode().splitlines()
+            tap.ok(proc.returncode == 0 and out.count("half") == 1 and kills >= 3, "%s logs on over %d kills" % (client, kills))
+            acknowledged = sorted(line for line in out if line != "half")
+            got = found(server, '{job="%s"}' % client, since)
+            if client == "pino":
+                got = [json.loads(line)["msg"] for line in got]
+                tap.ok(count / 2 < len(acknowledged), "%s: %d of %d lines are acknowledged" % (client, len(acknowledged), count))
+            else:
+                tap.equal(len(acknowledged), count, client + " repeats what was not acknowledged")
+            tap.equal(sorted(set(acknowledged) - set(got)), [], client + ": what was acknowledged is there")
+            tap.equal(len(got), len(set(got)), client + ": and once")
+
+
 def main():
     tap = Tap()
     opentelemetry(tap)
+    crashes(tap)
     with tempfile.TemporaryDirectory() as folder, Server() as server:
         since = time.time_ns() - 60 * 10**9
         lines = serve_requests(folder)

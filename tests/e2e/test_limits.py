@@ -141,6 +141,8 @@ def heads(tap, server):
         status_of(held[-1])
     tap.equal((length(16000), length(17000)), (200, 414), "with %d connections that may have long ones, others have 16 KiB" % len(held))
     tap.equal((length(100, "X: y\r\n" * 100), length(100, "X: y\r\n" * 1000)), (200, 431), "for headers too")
+    with connect(server, get("/loki/api/v1/labels?a=b" + "&x=y" * 3500)) as s:
+        tap.equal(status_of(s)[0], 200, "3,500 parameters do fit there")
     held[7].sendall(get("/loki/api/v1/labels?x=" + "a" * 400000).encode())
     tap.equal(status_of(held[7])[0], 200, "those have it for each of their requests")
     held.pop().close()

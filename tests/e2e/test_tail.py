@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.parse
 
-from lib import Server, Tap, binary, wait_until
+from lib import Server, Tap, binary, free_port, wait_until
 
 S = 10**9
 TAILS_MAX = 512
@@ -305,6 +305,22 @@ def real_client(tap, server):
     tap.equal(out.decode().split("\n"), ["line 0", "line 1", "line 2", "closed 1000", ""], "and gets the lines")
 
 
+def restart(tap):
+    """The ws package's tail over a server that is killed."""
+    with Server(["--retention", "0", "--listen", "127.0.0.1:%d" % free_port()]) as server:
+        proc = subprocess.Popen(["node", "tail.js", "ws://127.0.0.1:%d" % server.port, '{app="ws"}', "60"], cwd=CLIENTS, stdout=subprocess.PIPE)
+        proc.stdout.readline()
+        for i in range(20):
+            server.push([({"app": "ws"}, [(time.time_ns(), "line %d" % i)])])
+        seen = [proc.stdout.readline().decode().strip() for _ in range(10)]
+        server.kill9()
+        server.start()
+        for i in range(20, 60):
+            server.push([({"app": "ws"}, [(time.time_ns(), "line %d" % i)])])
+        seen += [line for line in proc.communicate(timeout=30)[0].decode().split("\n") if line and line != "open"]
+        tap.equal(seen, ["line %d" % i for i in range(60)] + ["closed 1000"], "over a crash the ws package gets each line once")
+
+
 def main():
     tap = Tap()
     with Server(["--retention", "0"]) as server:
@@ -323,6 +339,7 @@ def main():
     with Server(["--retention", "0"]) as server:
         many(tap, server)
     duration(tap)
+    restart(tap)
     tap.done()
 
 

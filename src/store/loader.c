@@ -187,3 +187,8 @@ bool run_load(struct run_loader *l, const struct view_run *run, unsigned columns
     load_head(l, m->heads[run->source - m->segments_count], run, columns, out);
     return true;
 }
+
+bool run_may_hold(struct run_loader *l, struct view_probe *probe, const struct view_run *run)
+{
+    return view_probe_may_hold(probe, &l->reader, run);
+}

@@ -56,7 +56,7 @@ MUST_CHECK bool seg_writer_finish(struct seg_writer *w, struct index_segment *to
 
 // --- reading ----------------------------------------------------------------------------------------
 
-enum seg_section { SECTION_BLOCKS = 1, SECTION_STREAMS = 2, SECTION_BLOCK_TABLE = 3 };
+enum seg_section { SECTION_BLOCKS = 1, SECTION_STREAMS = 2, SECTION_BLOCK_TABLE = 3, SECTION_FILTERS = 4 };
 enum { SEG_SECTIONS_MAX = 16 };
 
 struct seg_section_place {
@@ -118,3 +118,6 @@ MUST_CHECK bool seg_read_block(struct seg *seg, uint32_t block, unsigned mask, b
 // The stream table.
 MUST_CHECK bool seg_read_directory(struct seg *seg, struct seg_directory *directory_out,
                                    struct err *err);
+// The filters (filter.h), read into r->stored and borrowed from there; ptr NULL: the segment has none.
+MUST_CHECK bool seg_read_filters(struct seg *seg, struct seg_reader *r, struct slice *filters_out,
+                                 struct err *err);

@@ -11,6 +11,7 @@
 #include "base/codec.h"
 #include "base/fs.h"
 #include "base/limits.h"
+#include "store/filter.h"
 #include "store/seg_format.h"
 
 #include <assert.h>
@@ -39,6 +40,8 @@ struct seg_writer {
     // The open block, and the run in it.
     struct block_writer *block;
     struct buf block_table;
+    struct filter_builder *filter; // owned
+    struct buf filters;
     uint32_t blocks_count;
     uint32_t run_first; // entry in the block at which the open stream's run began
     struct index_run run;
@@ -90,6 +93,7 @@ bool seg_writer_open(const struct seg_writer_options *options, struct seg_writer
     w->tmp_path = join(options->path, ".tmp");
     w->level = options->level;
     w->block = block_writer_new(options->level);
+    w->filter = filter_builder_new();
     w->blocks_hash = hash_stream_new();
     hash_stream_reset(w->blocks_hash);
     arena_init(&w->directory.arena, SIZE_MAX);
@@ -119,6 +123,8 @@ void seg_writer_free(struct seg_writer *w)
     hash_stream_free(w->blocks_hash);
     buf_done(&w->out);
     buf_done(&w->block_table);
+    buf_done(&w->filters);
+    filter_builder_free(w->filter);
     seg_directory_done(&w->directory);
     free(w->runs);
     free(w->days);
@@ -153,11 +159,14 @@ static bool end_block(struct seg_writer *w, struct err *err)
     struct block_place place;
     size_t from = w->out.len;
     uint64_t pos = out_pos(w);
+    filter_add_text(w->filter, block_lines(w->block));
+    filter_add_text(w->filter, block_sets(w->block));
     if (!block_flush(w->block, &w->out, &place, err))
         return err_wrap(err, "%s", w->tmp_path);
     hash_stream_add(w->blocks_hash, slice_of(w->out.ptr + from, w->out.len - from));
     place.pos = pos;
     seg_put_block_place(&w->block_table, &place);
+    filter_end_block(w->filter, w->out.len - from, &w->filters);
     w->blocks_count++;
     w->run_first = 0;
     return w->out.len < WRITE_BYTES || write_out(w, err);
@@ -239,25 +248,41 @@ bool seg_writer_entry(struct seg_writer *w, int64_t time_ns, struct slice line, 
     return true;
 }
 
-// Compresses a table into the file and notes its place.
+// Notes the place of a section that ends here.
+static bool end_section(struct seg_writer *w, struct seg_section_place place, size_t from, struct err *err)
+{
+    struct slice stored = slice_of(w->out.ptr + from, w->out.len - from);
+    place.pos = w->pos + from;
+    place.stored_bytes = stored.len;
+    place.check = hash64(stored);
+    w->footer.sections[w->footer.sections_count++] = place;
+    return write_out(w, err);
+}
+
+// Compresses a table into the file.
 static bool put_section(struct seg_writer *w, enum seg_section kind, struct slice raw,
                         struct err *err)
 {
     struct zbuf *z = zbuf_new();
-    struct seg_section_place place = {
-        .kind = kind, .encoding = ENCODING_ZSTD, .pos = out_pos(w), .raw_bytes = raw.len};
     size_t from = w->out.len;
     bool good = raw.len <= SEGMENT_TABLE_BYTES_MAX
                     ? zbuf_compress(z, w->level, raw, &w->out, err)
                     : err_set(err, ERR_LIMIT, "%s: table of %zu bytes", w->tmp_path, raw.len);
     zbuf_free(z);
-    if (!good)
-        return false;
-    struct slice stored = slice_of(w->out.ptr + from, w->out.len - from);
-    place.stored_bytes = stored.len;
-    place.check = hash64(stored);
-    w->footer.sections[w->footer.sections_count++] = place;
-    return write_out(w, err);
+    return good && end_section(w, (struct seg_section_place){.kind = kind, .encoding = ENCODING_ZSTD, .raw_bytes = raw.len},
+                               from, err);
+}
+
+// Filters are as good as random: they are stored as they are.
+static bool put_filters(struct seg_writer *w, struct err *err)
+{
+    size_t from = w->out.len;
+    if (w->filters.bad || w->filters.len > SEGMENT_TABLE_BYTES_MAX)
+        return err_set(err, ERR_LIMIT, "%s: filters of %zu bytes", w->tmp_path, w->filters.len);
+    buf_put_slice(&w->out, buf_slice(&w->filters));
+    return end_section(w, (struct seg_section_place){.kind = SECTION_FILTERS, .encoding = ENCODING_RAW,
+                                                     .raw_bytes = w->filters.len},
+                       from, err);
 }
 
 static bool put_tables(struct seg_writer *w, struct err *err)
@@ -270,7 +295,8 @@ static bool put_tables(struct seg_writer *w, struct err *err)
         .raw_bytes = out_pos(w) - w->blocks_pos,
         .check = hash_stream_value(w->blocks_hash),
     };
-    if (!write_out(w, err) || !put_section(w, SECTION_BLOCK_TABLE, buf_slice(&w->block_table), err))
+    if (!write_out(w, err) || !put_section(w, SECTION_BLOCK_TABLE, buf_slice(&w->block_table), err) ||
+        !put_filters(w, err))
         return false;
     struct buf table;
     buf_init(&table, 0);

@@ -2,7 +2,7 @@
  * filter.c -- see filter.h.
  *
  *     per block   u8 flags: 1 words, 2 ids, 4 a line has a `\u` escape
- *                 words: u8 from << 4 | to: eight sets of bits are kept, empty at first; this block's are those of
+ *                 words: u8 from << 4 | to: eight sets of bits are kept, empty at first; this block has those of
  *                        `from` with the changes, and become `to`. varint bytes, then the changes, varints:
  *                        bits that differ, each as the difference to the one before it (the first from 0)
  *                 ids:   u8 probes, varint bytes, a Bloom filter
@@ -35,24 +35,35 @@ enum {
 
 // --- words ------------------------------------------------------------------------------------------
 
-// 63 classes of characters. Letters have no case, digits no value: else numbers would be the vocabulary.
-static const uint8_t classes[256] = {
-    [' '] = 1,          ['!'] = 2,  ['"'] = 3,  ['#'] = 4,  ['$'] = 5,  ['%'] = 6,  ['&'] = 7,  ['\''] = 8,
-    ['('] = 9,          [')'] = 10, ['*'] = 11, ['+'] = 12, [','] = 13, ['-'] = 14, ['.'] = 15, ['/'] = 16,
-    ['0' ... '9'] = 17, [':'] = 18, [';'] = 19, ['<'] = 20, ['='] = 21, ['>'] = 22, ['?'] = 23, ['@'] = 24,
-    ['a'] = 25, ['b'] = 26, ['c'] = 27, ['d'] = 28, ['e'] = 29, ['f'] = 30, ['g'] = 31, ['h'] = 32, ['i'] = 33,
-    ['j'] = 34, ['k'] = 35, ['l'] = 36, ['m'] = 37, ['n'] = 38, ['o'] = 39, ['p'] = 40, ['q'] = 41, ['r'] = 42,
-    ['s'] = 43, ['t'] = 44, ['u'] = 45, ['v'] = 46, ['w'] = 47, ['x'] = 48, ['y'] = 49, ['z'] = 50,
-    ['A'] = 25, ['B'] = 26, ['C'] = 27, ['D'] = 28, ['E'] = 29, ['F'] = 30, ['G'] = 31, ['H'] = 32, ['I'] = 33,
-    ['J'] = 34, ['K'] = 35, ['L'] = 36, ['M'] = 37, ['N'] = 38, ['O'] = 39, ['P'] = 40, ['Q'] = 41, ['R'] = 42,
-    ['S'] = 43, ['T'] = 44, ['U'] = 45, ['V'] = 46, ['W'] = 47, ['X'] = 48, ['Y'] = 49, ['Z'] = 50,
-    ['['] = 51,         ['\\'] = 52, [']'] = 53, ['^'] = 54, ['_'] = 55, ['`'] = 56, ['{'] = 57, ['|'] = 58,
-    ['}'] = 59,         ['~'] = 60, [0x80 ... 0xFF] = 61};
+// Classes of characters, times a number that spreads them: letters have no case, digits no value, or numbers would be
+// the vocabulary. 62 classes, of which the 18 bits of three neighbours are hashed by that number.
+#define CLASS(n) ((n) * UINT32_C(0x9E3779B1))
+static const uint32_t classes[256] = {
+    [' '] = CLASS(1),   ['!'] = CLASS(2),   ['"'] = CLASS(3),   ['#'] = CLASS(4),   ['$'] = CLASS(5),
+    ['%'] = CLASS(6),   ['&'] = CLASS(7),   ['\''] = CLASS(8),  ['('] = CLASS(9),   [')'] = CLASS(10),
+    ['*'] = CLASS(11),  ['+'] = CLASS(12),  [','] = CLASS(13),  ['-'] = CLASS(14),  ['.'] = CLASS(15),
+    ['/'] = CLASS(16),  [':'] = CLASS(18),  [';'] = CLASS(19),  ['<'] = CLASS(20),  ['='] = CLASS(21),
+    ['>'] = CLASS(22),  ['?'] = CLASS(23),  ['@'] = CLASS(24),  ['['] = CLASS(51),  ['\\'] = CLASS(52),
+    [']'] = CLASS(53),  ['^'] = CLASS(54),  ['_'] = CLASS(55),  ['`'] = CLASS(56),  ['{'] = CLASS(57),
+    ['|'] = CLASS(58),  ['}'] = CLASS(59),  ['~'] = CLASS(60),
+    ['a'] = CLASS(25),  ['b'] = CLASS(26),  ['c'] = CLASS(27),  ['d'] = CLASS(28),  ['e'] = CLASS(29),
+    ['f'] = CLASS(30),  ['g'] = CLASS(31),  ['h'] = CLASS(32),  ['i'] = CLASS(33),  ['j'] = CLASS(34),
+    ['k'] = CLASS(35),  ['l'] = CLASS(36),  ['m'] = CLASS(37),  ['n'] = CLASS(38),  ['o'] = CLASS(39),
+    ['p'] = CLASS(40),  ['q'] = CLASS(41),  ['r'] = CLASS(42),  ['s'] = CLASS(43),  ['t'] = CLASS(44),
+    ['u'] = CLASS(45),  ['v'] = CLASS(46),  ['w'] = CLASS(47),  ['x'] = CLASS(48),  ['y'] = CLASS(49),
+    ['z'] = CLASS(50),
+    ['A'] = CLASS(25),  ['B'] = CLASS(26),  ['C'] = CLASS(27),  ['D'] = CLASS(28),  ['E'] = CLASS(29),
+    ['F'] = CLASS(30),  ['G'] = CLASS(31),  ['H'] = CLASS(32),  ['I'] = CLASS(33),  ['J'] = CLASS(34),
+    ['K'] = CLASS(35),  ['L'] = CLASS(36),  ['M'] = CLASS(37),  ['N'] = CLASS(38),  ['O'] = CLASS(39),
+    ['P'] = CLASS(40),  ['Q'] = CLASS(41),  ['R'] = CLASS(42),  ['S'] = CLASS(43),  ['T'] = CLASS(44),
+    ['U'] = CLASS(45),  ['V'] = CLASS(46),  ['W'] = CLASS(47),  ['X'] = CLASS(48),  ['Y'] = CLASS(49),
+    ['Z'] = CLASS(50),
+    ['0' ... '9'] = CLASS(17), [0x80 ... 0xFF] = CLASS(61)};
 
-// The bit of three neighbouring characters.
-static inline uint32_t word_bit(unsigned a, unsigned b, unsigned c)
+// The bit of three neighbouring characters, by their classes.
+static inline uint32_t word_bit(uint32_t a, uint32_t b, uint32_t c)
 {
-    return (a << 12 | b << 6 | c) * UINT32_C(0x9E3779B1) >> 19;
+    return ((a << 12) + (b << 6) + c) >> 19;
 }
 
 // --- ids --------------------------------------------------------------------------------------------
@@ -92,10 +103,14 @@ static bool visit_number(const uint8_t *at, size_t len, id_visit *visit, void *c
 
 static bool visit_numbers(struct slice text, id_visit *visit, void *ctx)
 {
-    // Every run that is long enough holds one of the places that are looked at.
+    // Every run that is long enough holds one of the places that are looked at, and eight more on one side of it.
+    enum { SIDE = NUMBER_CHARS / 2, NEAR = 3 };
     size_t from = 0;
     for (size_t i = NUMBER_CHARS - 1; i < text.len; i += NUMBER_CHARS) {
         if (!in_number[text.ptr[i]])
+            continue;
+        bool left = in_number[text.ptr[i - NEAR]] && in_number[text.ptr[i - SIDE]];
+        if (!left && (i + SIDE >= text.len || !in_number[text.ptr[i + NEAR]] || !in_number[text.ptr[i + SIDE]]))
             continue;
         size_t begin = i, end = i + 1;
         while (begin > from && in_number[text.ptr[begin - 1]])
@@ -199,9 +214,23 @@ static bool add_id(void *ctx, struct slice id)
     return true;
 }
 
+// Faster than a search for both characters: most logs have no backslash at all.
+static bool has_escape(struct slice text)
+{
+    while (text.len > 1) {
+        const uint8_t *at = memchr(text.ptr, '\\', text.len - 1);
+        if (at == NULL)
+            return false;
+        if (at[1] == 'u')
+            return true;
+        text = slice_from(text, (size_t)(at - text.ptr) + 1);
+    }
+    return false;
+}
+
 void filter_add_text(struct filter_builder *b, struct slice text)
 {
-    unsigned x, y = text.len > 0 ? classes[text.ptr[0]] : 0, z = text.len > 1 ? classes[text.ptr[1]] : 0;
+    uint32_t x, y = text.len > 0 ? classes[text.ptr[0]] : 0, z = text.len > 1 ? classes[text.ptr[1]] : 0;
     for (size_t i = 2; i < text.len; i++) {
         x = y;
         y = z;
@@ -210,7 +239,7 @@ void filter_add_text(struct filter_builder *b, struct slice text)
     }
     if (b->ids_count <= IDS_MAX)
         (void)visit_ids(text, add_id, b);
-    b->has_escapes = b->has_escapes || slice_find(text, SLICE("\\u")) != SIZE_MAX;
+    b->has_escapes = b->has_escapes || has_escape(text);
 }
 
 static uint32_t changes(const uint8_t *from, const uint8_t *to)

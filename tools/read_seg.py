@@ -7,6 +7,7 @@ An independent reader, slow and plain: it checks every checksum and that every b
 Needs python3-zstandard and python3-xxhash.
 """
 import json
+import re
 import struct
 import sys
 
@@ -127,8 +128,62 @@ def read_footer(data):
     return f
 
 
+CLASSES = bytes(1 + i - 32 if 32 <= i < 48 else 17 if 48 <= i < 58 else 18 + i - 58 if 58 <= i < 65 else
+                25 + (i | 32) - 97 if 97 <= (i | 32) < 123 else 51 + i - 91 if 91 <= i < 97 else
+                57 + i - 123 if 123 <= i < 127 else 61 if i >= 128 else 0 for i in range(256))
+ADDRESS = re.compile(rb"(?=([0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]))")
+NUMBER = re.compile(rb"[0-9a-fA-F-]{16,}")
+
+
+def words_of(text):
+    folded = text.translate(CLASSES)
+    groups = {folded[i:i + 3] for i in range(len(folded) - 2)}
+    return {(a * 4096 + b * 64 + c) * 0x9E3779B1 % 2**32 >> 19 for a, b, c in groups}
+
+
+def ids_of(text):
+    pieces = {m[1] for m in ADDRESS.finditer(text)}
+    for number in NUMBER.findall(text):
+        products = [struct.unpack("<Q", number[i:i + 8])[0] * 0x9E3779B97F4A7C15 % 2**64 for i in range(len(number) - 7)]
+        for i in range(len(products) - 8):
+            at = min(range(i, i + 9), key=products.__getitem__)
+            pieces.add(number[at:at + 8])
+    return pieces
+
+
+def id_bits(piece, probes, bits):
+    h = xxhash.xxh3_64_intdigest(piece) or 1
+    return [(h + n * (h >> 32 | 1)) % 2**32 * bits >> 32 for n in range(probes)]
+
+
+def check_filters(f, blocks):
+    """What a block holds, its filter does not deny; and it has no words besides."""
+    if 7 not in f["sections"]:
+        return
+    r = Reader(f["sections"][7][2])
+    bases = [set() for _ in range(8)]
+    for _, lines, _, sets in blocks:
+        flags = r.u8()
+        need(flags < 8, "unknown filter")
+        texts = [b"".join(lines), sets]
+        need(bool(flags & 4) == any(b"\\u" in t for t in texts), "escapes")
+        if flags & 1:
+            where = r.u8()
+            changes, bit, words = Reader(r.bytes()), 0, set(bases[where >> 4])
+            while changes.pos < len(changes.data):
+                bit += changes.varint()
+                words ^= {bit}
+            need(words == words_of(texts[0]) | words_of(texts[1]), "words of a filter")
+            bases[where & 15] = words
+        if flags & 2:
+            probes, bloom = r.u8(), r.bytes()
+            for piece in ids_of(texts[0]) | ids_of(texts[1]):
+                need(all(bloom[b // 8] >> b % 8 & 1 for b in id_bits(piece, probes, len(bloom) * 8)), "an id is missing in a filter")
+    r.end("filters")
+
+
 def read_blocks(data, f):
-    """Per block: times, lines, metadata sets of its entries."""
+    """Per block: times, lines, metadata sets of its entries; all sets as they are stored."""
     at, stored, _ = f["sections"][1]
     r = Reader(f["sections"][3][2])
     blocks, pos = [], at
@@ -162,10 +217,13 @@ def read_block(count, least, greatest, columns):
     r.end("lengths")
     text.end("lines")
     r = Reader(columns[3])
-    sets = [label_set(r.bytes()) for _ in range(r.varint())]
+    sets_count = r.varint()
+    sets_from = r.pos
+    sets = [label_set(r.bytes()) for _ in range(sets_count)]
+    stored_sets = r.data[sets_from:r.pos]
     numbers = [r.varint() for _ in range(count)] if len(sets) > 1 else [0] * count
     r.end("metadata")
-    return times, lines, [sets[n] for n in numbers]
+    return times, lines, [sets[n] for n in numbers], stored_sets
 
 
 def text(data):
@@ -191,7 +249,7 @@ def print_streams(f, blocks):
             for _ in range(r.varint()):
                 block, first, count, least = r.varint(), r.varint(), r.varint(), r.i64()
                 greatest, run_bytes = least + r.varint(), r.varint()
-                times, lines, sets = (column[first:first + count] for column in blocks[block])
+                times, lines, sets = (column[first:first + count] for column in blocks[block][:3])
                 need(len(times) == count and times == sorted(times), "run of entries")
                 need((times[0], times[-1]) == (least, greatest), "run times")
                 need(sum(map(len, lines)) == run_bytes, "run bytes")
@@ -220,7 +278,9 @@ def main():
         gen, end = read_header(data)
         f = read_footer(data)
         need(f["gen"] == gen and f["sections"][1][0] == end, "header and footer disagree")
-        print_streams(f, read_blocks(data, f))
+        blocks = read_blocks(data, f)
+        check_filters(f, blocks)
+        print_streams(f, blocks)
     except (Damaged, KeyError, IndexError, zstandard.ZstdError) as e:
         sys.exit("%s: damaged: %s" % (sys.argv[1], e))
 

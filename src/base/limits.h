@@ -35,6 +35,7 @@
 #define BLOCK_LINE_BYTES (256 * KIB)             // lines of one block; bench/README.md has the trade
 #define BLOCK_ENTRIES_MAX UINT32_C(65536)        // entries of one block: bounds what empty lines cost
 #define BLOCK_RAW_BYTES_MAX (64 * MIB)           // any decoded column; above is corruption
+#define FILTER_BLOCK_BYTES_MIN (4 * KIB)         // stored; a smaller block is read as fast as its filter
 #define SPAN_BLOCK_SPANS_MAX UINT32_C(16384)     // spans of one block
 #define SPAN_BLOCK_BYTES (8 * MIB)               // wire bytes of one block's spans; the next span opens another
 #define SPAN_BLOCK_RAW_BYTES_MAX (128 * MIB)     // any decoded column of a span block; above is corruption

@@ -121,8 +121,8 @@ static void encode_stats(struct buf *b, const struct query_stats *s, int64_t que
                "\"chunksDownloadTime\":0,\"chunk\":{\"headChunkBytes\":0,\"headChunkLines\":0,"
                "\"decompressedBytes\":0,\"decompressedLines\":0,\"compressedBytes\":0,"
                "\"totalDuplicates\":0}}},\"blocks\":{\"streams\":%" PRIu64 ",\"selected\":%" PRIu64
-               ",\"pruned\":%" PRIu64 ",\"decoded\":%" PRIu64 "}}",
-               s->streams_matched, s->runs_selected, s->runs_pruned, s->blocks_decoded);
+               ",\"pruned\":%" PRIu64 ",\"filtered\":%" PRIu64 ",\"decoded\":%" PRIu64 "}}",
+               s->streams_matched, s->runs_selected, s->runs_pruned, s->runs_filtered, s->blocks_decoded);
 }
 
 void encode_flags(struct buf *b, struct slice flags)

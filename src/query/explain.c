@@ -1,6 +1,8 @@
 /* explain.c -- see explain.h. */
 #include "query/explain.h"
 
+#include "base/limits.h"
+
 #include <inttypes.h>
 
 static void put_bytes(struct buf *b, uint64_t bytes)
@@ -11,6 +13,24 @@ static void put_bytes(struct buf *b, uint64_t bytes)
     for (; value >= 1000 && unit + 1 < COUNT_OF(units); unit++)
         value /= 1000;
     buf_printf(b, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+}
+
+static void explain_filters(struct buf *b, const struct pipeline *p)
+{
+    AUTO(arena_done) struct arena a;
+    struct pipeline_clause *clauses;
+    arena_init(&a, QUERY_ARENA_BYTES_MAX);
+    uint32_t count = pipeline_clauses(p, &a, &clauses);
+    for (uint32_t i = 0; i < count; i++) {
+        buf_put_cstr(b, i == 0 ? "  filters    pass by blocks without " : ", and without ");
+        for (uint32_t n = 0; n < clauses[i].clause.texts_count; n++) {
+            buf_put_cstr(b, n > 0 ? " or " : "");
+            labels_quote(b, clauses[i].clause.texts[n]);
+        }
+        if (clauses[i].label.ptr != NULL)
+            buf_printf(b, " (streams without %.*s)", SLICE_FMT(clauses[i].label));
+    }
+    buf_put_cstr(b, count > 0 ? "\n" : "");
 }
 
 static bool has_parser(const struct ast_stage *stages)
@@ -46,6 +66,7 @@ void explain_selection(struct buf *b, const struct ast_logs *logs, const struct 
     buf_put_cstr(b, "\n  index      decides streams and times\n");
     if (how != NULL)
         buf_printf(b, "  totals     %s\n", how);
+    explain_filters(b, p);
     if (needle.len > 0) {
         buf_put_cstr(b, "  searched   ");
         labels_quote(b, needle);
@@ -61,8 +82,9 @@ void explain_selection(struct buf *b, const struct ast_logs *logs, const struct 
 void explain_stats(struct buf *b, const struct query_stats *s, unsigned threads)
 {
     buf_printf(b, "streams      %" PRIu64 " matched\n", s->streams_matched);
-    buf_printf(b, "runs         %" PRIu64 " selected, %" PRIu64 " pruned by time, %" PRIu64 " answered from totals, %" PRIu64 " loaded\n",
-               s->runs_selected, s->runs_pruned, s->runs_from_totals, s->runs_loaded);
+    buf_printf(b, "runs         %" PRIu64 " selected, %" PRIu64 " pruned by time, %" PRIu64 " by filters, %" PRIu64
+               " answered from totals, %" PRIu64 " loaded\n",
+               s->runs_selected, s->runs_pruned, s->runs_filtered, s->runs_from_totals, s->runs_loaded);
     buf_printf(b, "blocks       %" PRIu64 " decoded, ", s->blocks_decoded);
     put_bytes(b, s->compressed_bytes);
     buf_put_cstr(b, " to ");

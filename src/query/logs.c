@@ -192,7 +192,7 @@ static bool search_run(void *ctx, struct scan *scan, uint32_t number)
     struct top *t = &s->tops[scan - scan->team->scans];
     const struct view_run *run = s->runs[number];
     struct run_entries e;
-    bool damaged;
+    bool left_out;
     uint32_t first, end;
     if (is_done(s, run)) {
         t->truncated = true;
@@ -200,9 +200,9 @@ static bool search_run(void *ctx, struct scan *scan, uint32_t number)
     }
     if (is_late(s))
         return false;
-    if (!scan_load(scan, NULL, run, VIEW_TIMES | VIEW_LINES | VIEW_METADATA, &e, &damaged))
+    if (!scan_load(scan, NULL, run, VIEW_TIMES | VIEW_LINES | VIEW_METADATA, &e, &left_out))
         return false;
-    if (damaged)
+    if (left_out)
         return true;
     t->run = run;
     t->stream_kept = false;
@@ -407,6 +407,7 @@ static bool find_hits(struct search *s, const struct query_range *range, const s
 {
     if (!scan_team_select(s->team, logs, s->from_ns, s->to_ns, &s->sel, err))
         return false;
+    scan_team_probe(s->team, s->pipeline, &s->sel);
     view_settle(s->team->view);
     struct arena *a = &s->team->scans[0].arena;
     s->runs = arena_array(a, s->sel.runs_count + 1, sizeof *s->runs);
@@ -530,6 +531,7 @@ static bool visit_streams(struct visit_all *all, struct scan_team *team, const s
     if (!scan_team_select(team, logs, all->range->from_ns, all->range->to_ns, &all->sel, err) ||
         !order_streams(team->view, &all->sel, &team->scans[0].arena, &all->ordered, err))
         return false;
+    scan_team_probe(team, all->visiting.pipeline, &all->sel);
     view_settle(team->view);
     return scan_team_run(team, all->sel.streams_count, visit_stream, all, err);
 }

@@ -77,10 +77,10 @@ static bool cursor_fill(struct cluster *c, struct cursor *cursor, unsigned colum
                         int64_t to_ns)
 {
     while (cursor->at == cursor->end && cursor->run < cursor->runs_count) {
-        bool damaged;
-        if (!scan_load(c->s, cursor->loader, cursor->runs[cursor->run++], columns, &cursor->e, &damaged))
+        bool left_out;
+        if (!scan_load(c->s, cursor->loader, cursor->runs[cursor->run++], columns, &cursor->e, &left_out))
             return false;
-        if (!damaged)
+        if (!left_out)
             scan_bounds(&cursor->e, from_ns, to_ns, &cursor->at, &cursor->end);
     }
     return true;
@@ -146,14 +146,14 @@ static bool visit_single(struct scan *s, const struct view_run *run, unsigned co
                          int64_t to_ns, const struct merge_visitor *visitor)
 {
     struct run_entries e;
-    bool damaged;
+    bool left_out;
     uint32_t first, end;
     if (visitor->whole != NULL && run->mask == NULL && run->min_ns >= from_ns && run->max_ns < to_ns &&
         visitor->whole(visitor->ctx, run))
         return true;
-    if (!scan_load(s, NULL, run, columns, &e, &damaged))
+    if (!scan_load(s, NULL, run, columns, &e, &left_out))
         return false;
-    if (damaged)
+    if (left_out)
         return true;
     scan_bounds(&e, from_ns, to_ns, &first, &end);
     return first == end || visitor->visit(visitor->ctx, &e, first, end);

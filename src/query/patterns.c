@@ -159,15 +159,15 @@ static bool mine_run(void *ctx, struct scan *scan, uint32_t number)
     // A stride that shares no factor with the number of runs visits each of them once.
     const struct view_run *run = &p->sel.runs[(uint64_t)number * p->stride % p->sel.runs_count];
     struct run_entries e;
-    bool damaged;
+    bool left_out;
     uint32_t first, end;
     if (clock_mono_ns() > p->until_mono_ns) {
         atomic_store(&p->late, true);
         return false;
     }
-    if (!scan_load(scan, NULL, run, VIEW_TIMES | VIEW_LINES | VIEW_METADATA, &e, &damaged))
+    if (!scan_load(scan, NULL, run, VIEW_TIMES | VIEW_LINES | VIEW_METADATA, &e, &left_out))
         return false;
-    if (damaged)
+    if (left_out)
         return true;
     scan_bounds(&e, p->from_ns, p->to_ns, &first, &end);
     for (uint32_t n = first; n < end; n++)

@@ -65,6 +65,7 @@ struct query_stats {
     uint64_t streams_matched;
     uint64_t runs_selected;
     uint64_t runs_pruned;
+    uint64_t runs_filtered; // passed by, for filters deny what is looked for
     uint64_t runs_loaded;
     uint64_t runs_from_totals; // answered without loading anything
     uint64_t blocks_decoded;

@@ -757,6 +757,7 @@ static bool gather(struct range_agg *r, struct scan_team *team, struct err *err)
             .span = {.from_ns = 1, .last_ns = 0}, .last_number = SIZE_MAX};
     if (!scan_team_select(team, &r->range->logs, r->from_ns, r->to_ns, &r->sel, err) || !make_tasks(r, team->count, a, err))
         return false;
+    scan_team_probe(team, r->plan->pipeline, &r->sel);
     view_settle(team->view);
     return scan_team_run(team, (uint32_t)r->tasks_count, run_task, r, err);
 }

@@ -56,6 +56,7 @@ static void add_stats(struct query_stats *to, const struct query_stats *from)
     to->streams_matched += from->streams_matched;
     to->runs_selected += from->runs_selected;
     to->runs_pruned += from->runs_pruned;
+    to->runs_filtered += from->runs_filtered;
     to->runs_loaded += from->runs_loaded;
     to->runs_from_totals += from->runs_from_totals;
     to->blocks_decoded += from->blocks_decoded;
@@ -82,6 +83,8 @@ void scan_team_end(struct scan_team *team, struct query_stats *stats, const char
         arena_adopt(team->context->arena, &s->arena);
         arena_done(&s->scratch);
     }
+    view_probe_free(team->probe);
+    view_probe_free(team->unlabelled_probe);
     view_end(team->view);
     free(team->scans);
     (void)pthread_mutex_destroy(&team->lock);
@@ -98,6 +101,26 @@ bool scan_team_select(struct scan_team *team, const struct ast_logs *logs, int64
     s->stats.runs_selected += out->runs_count;
     s->stats.runs_pruned += out->runs_pruned;
     return true;
+}
+
+void scan_team_probe(struct scan_team *team, const struct pipeline *p, const struct view_selection *selection)
+{
+    struct arena *a = &team->scans[0].arena;
+    team->probed = selection->streams;
+    team->clauses_count = pipeline_clauses(p, a, &team->clauses);
+    struct view_clause *clauses = arena_array(a, team->clauses_count + 1, sizeof *clauses);
+    uint32_t count = 0;
+    if (clauses == NULL)
+        return;
+    for (uint32_t i = 0; i < team->clauses_count; i++)
+        if (team->clauses[i].label.ptr == NULL)
+            clauses[count++] = team->clauses[i].clause;
+    team->probe = view_probe_new(team->view, clauses, count, a);
+    count = 0;
+    for (uint32_t i = 0; i < team->clauses_count; i++)
+        if (team->clauses[i].label.ptr != NULL)
+            clauses[count++] = team->clauses[i].clause;
+    team->unlabelled_probe = view_probe_new(team->view, clauses, count, a);
 }
 
 struct team_run {
@@ -175,18 +198,44 @@ static void warn(struct scan *s, const char *text)
         arena_printf(&s->arena, "incomplete result: damaged data was left out: %s", text);
 }
 
+// Whether the stream has a label that a clause needs to be without.
+static bool has_clause_label(const struct scan_team *team, struct slice labels)
+{
+    for (uint32_t i = 0; i < team->clauses_count; i++)
+        if (team->clauses[i].label.ptr != NULL && labels_find(labels, team->clauses[i].label).len > 0)
+            return true;
+    return false;
+}
+
+// False: the task failed.
+static bool is_denied(struct scan *s, struct run_loader *loader, const struct view_run *run, bool *denied_out)
+{
+    struct scan_team *team = s->team;
+    *denied_out = team->probe != NULL && !run_may_hold(loader, team->probe, run);
+    if (*denied_out || team->unlabelled_probe == NULL || run_may_hold(loader, team->unlabelled_probe, run))
+        return true;
+    struct slice labels;
+    if (!scan_labels(s, &team->probed[run->stream], &labels))
+        return false;
+    *denied_out = !has_clause_label(team, labels);
+    return true;
+}
+
 bool scan_load(struct scan *s, struct run_loader *loader, const struct view_run *run, unsigned columns,
-               struct run_entries *out, bool *damaged_out)
+               struct run_entries *out, bool *left_out)
 {
     struct err err;
-    if (!may_go_on(s))
+    loader = loader != NULL ? loader : s->loader;
+    if (!may_go_on(s) || !is_denied(s, loader, run, left_out))
         return false;
-    s->stats.runs_loaded++;
-    *damaged_out = false;
-    if (run_load(loader != NULL ? loader : s->loader, run, columns, out, &err))
+    s->stats.runs_filtered += *left_out;
+    if (*left_out)
         return true;
-    *damaged_out = err.code == ERR_CORRUPT;
-    if (!*damaged_out)
+    s->stats.runs_loaded++;
+    if (run_load(loader, run, columns, out, &err))
+        return true;
+    *left_out = err.code == ERR_CORRUPT;
+    if (!*left_out)
         return scan_fail(s, &err);
     warn(s, err.text);
     return true;

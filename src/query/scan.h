@@ -31,6 +31,11 @@ struct scan_team {
     const struct query_context *context; // borrowed
     struct view *view;                   // owned
     pthread_mutex_t lock;                // one at a time asks the view for labels
+    // What blocks' filters are asked (pipeline_clauses()): for any stream, and for those without some labels.
+    struct view_probe *probe, *unlabelled_probe; // owned; NULL: nothing
+    struct pipeline_clause *clauses;
+    uint32_t clauses_count;
+    struct view_stream *probed; // the selection's streams
     struct arena_budget budget;          // of the scans' arenas
     struct scan *scans;                  // owned
     unsigned count;
@@ -40,6 +45,8 @@ MUST_CHECK bool scan_team_begin(struct scan_team *team, const struct query_conte
 // Selects and counts; may be called several times before the first load.
 MUST_CHECK bool scan_team_select(struct scan_team *team, const struct ast_logs *logs, int64_t from_ns,
                                  int64_t to_ns, struct view_selection *out, struct err *err);
+// From now on runs of the selection that the pipeline keeps nothing of, by their blocks' filters, are left out.
+void scan_team_probe(struct scan_team *team, const struct pipeline *p, const struct view_selection *selection);
 // work(ctx, scan, task) for every task in [0, tasks), spread over the scans, started in order, until one returns false:
 // it failed when it set scan->failed, with scan->err, and had enough otherwise.
 MUST_CHECK bool scan_team_run(struct scan_team *team, uint32_t tasks,
@@ -55,10 +62,11 @@ bool scan_fail_memory(struct scan *s);
 
 // A selected stream's labels, encoded; valid until scan_team_end(). False: the task failed.
 MUST_CHECK bool scan_labels(struct scan *s, struct view_stream *stream, struct slice *labels_out);
-// Loads a run. *damaged_out: its bytes are corrupt, a warning says so, and the query goes on without it.
+// Loads a run. *left_out: filters deny it, or its bytes are corrupt, which a warning says; the query goes on
+// without it.
 // False: the task failed (ERR_TIMEOUT and ERR_CANCELLED among others). `loader`: NULL for the scan's own.
 MUST_CHECK bool scan_load(struct scan *s, struct run_loader *loader, const struct view_run *run,
-                          unsigned columns, struct run_entries *out, bool *damaged_out);
+                          unsigned columns, struct run_entries *out, bool *left_out);
 
 // Adds what a loader did to the statistics.
 void scan_add_loader(struct query_stats *stats, const struct run_loader *loader);

@@ -92,6 +92,16 @@ bool block_full(const struct block_writer *w)
            w->sets.len >= BLOCK_LINE_BYTES;
 }
 
+struct slice block_lines(const struct block_writer *w)
+{
+    return buf_slice(&w->lines);
+}
+
+struct slice block_sets(const struct block_writer *w)
+{
+    return buf_slice(&w->sets);
+}
+
 static void rehash_sets(struct block_writer *w)
 {
     free(w->slots);

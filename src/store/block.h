@@ -43,6 +43,9 @@ void block_add(struct block_writer *w, int64_t time_ns, struct slice line, struc
 uint32_t block_entries(const struct block_writer *w);
 size_t block_line_bytes(const struct block_writer *w);
 bool block_full(const struct block_writer *w);
+// What was added, until the block is flushed: the lines back to back; each metadata set once.
+struct slice block_lines(const struct block_writer *w);
+struct slice block_sets(const struct block_writer *w);
 // Appends the columns to `out`, fills `place` (pos excepted), and empties the writer.
 MUST_CHECK bool block_flush(struct block_writer *w, struct buf *out, struct block_place *place,
                             struct err *err);

@@ -231,3 +231,8 @@ bool run_load(struct run_loader *l, const struct view_run *run, unsigned columns
         out->times_ns = NULL;
     return true;
 }
+
+bool run_may_hold(struct run_loader *l, struct view_probe *probe, const struct view_run *run)
+{
+    return view_probe_may_hold(probe, &l->reader, run);
+}

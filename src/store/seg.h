@@ -93,6 +93,7 @@ enum seg_section {
     SECTION_SPANS = 4, // this and the next two: only where there are spans, or entries with trace IDs
     SECTION_SPAN_TABLE = 5,
     SECTION_TRACES = 6,
+    SECTION_FILTERS = 7,
 };
 enum { SEG_SECTIONS_MAX = 16 };
 
@@ -169,3 +170,6 @@ MUST_CHECK bool seg_all_traces(struct seg *seg, const struct trace_table *table,
 // The stream table, and the traces of the span table.
 MUST_CHECK bool seg_read_directory(struct seg *seg, struct seg_directory *directory_out,
                                    struct err *err);
+// The filters (filter.h), read into r->stored and borrowed from there; ptr NULL: the segment has none.
+MUST_CHECK bool seg_read_filters(struct seg *seg, struct seg_reader *r, struct slice *filters_out,
+                                 struct err *err);

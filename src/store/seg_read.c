@@ -383,6 +383,33 @@ bool seg_read_directory(struct seg *seg, struct seg_directory *directory_out, st
     return true;
 }
 
+bool seg_read_filters(struct seg *seg, struct seg_reader *r, struct slice *filters_out, struct err *err)
+{
+    if (!seg_load(seg, err))
+        return false;
+    const struct seg_section_place *s = find_section(&seg->footer, SECTION_FILTERS);
+    *filters_out = (struct slice){0};
+    if (s == NULL)
+        return true;
+    if (s->encoding != ENCODING_RAW || s->stored_bytes > SEGMENT_TABLE_BYTES_MAX ||
+        s->stored_bytes > seg->footer.totals.file_bytes ||
+        s->pos > seg->footer.totals.file_bytes - s->stored_bytes)
+        return err_set(err, ERR_CORRUPT, "%s: filters are out of bounds", seg->path);
+    buf_reset(&r->stored);
+    uint8_t *stored = buf_reserve(&r->stored, s->stored_bytes + 1);
+    if (stored == NULL)
+        return err_set(err, ERR_LIMIT, "%s: no memory for filters", seg->path);
+    if (!fs_read_at(seg->fd, seg->path, s->pos, stored, s->stored_bytes, err))
+        return false;
+    if (hash64(slice_of(stored, s->stored_bytes)) != s->check) {
+        metric_add(COUNTER_CORRUPT_READS, 1);
+        return err_set(err, ERR_CORRUPT, "%s: filters: checksum does not match", seg->path);
+    }
+    r->stored_bytes += s->stored_bytes;
+    *filters_out = slice_of(stored, s->stored_bytes);
+    return true;
+}
+
 void seg_directory_done(struct seg_directory *d)
 {
     arena_done(&d->arena);

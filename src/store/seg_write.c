@@ -11,6 +11,7 @@
 #include "base/codec.h"
 #include "base/fs.h"
 #include "base/limits.h"
+#include "store/filter.h"
 #include "store/seg_format.h"
 
 #include <assert.h>
@@ -41,6 +42,8 @@ struct seg_writer {
     struct seg_spans_writer *spans;
     uint64_t spans_pos; // of the first span block; 0: none yet
     struct buf block_table;
+    struct filter_builder *filter; // owned
+    struct buf filters;
     uint32_t blocks_count;
     uint32_t run_first; // entry in the block at which the open stream's run began
     struct index_run run;
@@ -93,6 +96,7 @@ bool seg_writer_open(const struct seg_writer_options *options, struct seg_writer
     w->level = options->level;
     w->block = block_writer_new(options->level);
     w->spans = seg_spans_writer_new(options->level);
+    w->filter = filter_builder_new();
     w->blocks_hash = hash_stream_new();
     hash_stream_reset(w->blocks_hash);
     arena_init(&w->directory.arena, SIZE_MAX);
@@ -123,6 +127,8 @@ void seg_writer_free(struct seg_writer *w)
     hash_stream_free(w->blocks_hash);
     buf_done(&w->out);
     buf_done(&w->block_table);
+    buf_done(&w->filters);
+    filter_builder_free(w->filter);
     seg_directory_done(&w->directory);
     free(w->runs);
     free(w->days);
@@ -157,11 +163,14 @@ static bool end_block(struct seg_writer *w, struct err *err)
     struct block_place place;
     size_t from = w->out.len;
     uint64_t pos = out_pos(w);
+    filter_add_text(w->filter, block_lines(w->block));
+    filter_add_text(w->filter, block_sets(w->block));
     if (!block_flush(w->block, &w->out, &place, err))
         return err_wrap(err, "%s", w->tmp_path);
     hash_stream_add(w->blocks_hash, slice_of(w->out.ptr + from, w->out.len - from));
     place.pos = pos;
     seg_put_block_place(&w->block_table, &place);
+    filter_end_block(w->filter, w->out.len - from, &w->filters);
     w->blocks_count++;
     w->run_first = 0;
     return w->out.len < WRITE_BYTES || write_out(w, err);
@@ -293,6 +302,17 @@ static bool put_section(struct seg_writer *w, enum seg_section kind, struct slic
     return good && note_section(w, kind, ENCODING_ZSTD, pos, from, raw.len, err);
 }
 
+// Filters are as good as random: they are stored as they are.
+static bool put_filters(struct seg_writer *w, struct err *err)
+{
+    uint64_t pos = out_pos(w);
+    size_t from = w->out.len;
+    if (w->filters.bad || w->filters.len > SEGMENT_TABLE_BYTES_MAX)
+        return err_set(err, ERR_LIMIT, "%s: filters of %zu bytes", w->tmp_path, w->filters.len);
+    buf_put_slice(&w->out, buf_slice(&w->filters));
+    return note_section(w, SECTION_FILTERS, ENCODING_RAW, pos, from, w->filters.len, err);
+}
+
 // --- spans ------------------------------------------------------------------------------------------
 
 static void hash_spans(struct seg_writer *w, size_t from)
@@ -355,7 +375,8 @@ static bool put_spans(struct seg_writer *w, struct err *err)
 
 static bool put_tables(struct seg_writer *w, struct err *err)
 {
-    if (!put_spans(w, err) || !write_out(w, err) || !put_section(w, SECTION_BLOCK_TABLE, buf_slice(&w->block_table), err))
+    if (!put_spans(w, err) || !write_out(w, err) ||
+        !put_section(w, SECTION_BLOCK_TABLE, buf_slice(&w->block_table), err) || !put_filters(w, err))
         return false;
     struct buf table;
     buf_init(&table, 0);

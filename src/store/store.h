@@ -240,6 +240,21 @@ static inline void run_loader_freep(struct run_loader **loader)
 // segment file and block when a checksum does not match.
 MUST_CHECK bool run_load(struct run_loader *loader, const struct view_run *run, unsigned columns,
                          struct run_entries *out, struct err *err);
+// What a query looks for, to pass by the blocks whose filters deny it (filter.h): every entry that it keeps has
+// one of a clause's texts in its line or in a value of its metadata.
+struct view_clause {
+    const struct slice *texts;
+    uint32_t texts_count;
+    bool may_be_escaped; // in lines the text may be written with `\u` escapes
+};
+struct view_probe;
+// NULL: filters can say nothing of it, or `a`, which it lives in, is full. Ends before its view.
+struct view_probe *view_probe_new(struct view *view, const struct view_clause *clauses, uint32_t count,
+                                  struct arena *a);
+void view_probe_free(struct view_probe *probe); // NULL is fine
+// Whether the run may hold such an entry. True when in doubt. Many threads, with a loader each.
+bool run_may_hold(struct run_loader *loader, struct view_probe *probe, const struct view_run *run);
+
 struct run_loader_stats {
     uint64_t blocks_decoded;
     uint64_t compressed_bytes;

@@ -8,6 +8,7 @@
 
 #include "base/fs.h"
 #include "base/limits.h"
+#include "store/filter.h"
 #include "store/seg.h"
 #include "store/verify.h"
 #include "store/wal.h"
@@ -206,6 +207,26 @@ static void check_blocks(struct verify *v, struct seg *seg, const struct placed_
     seg_reader_done(&reader);
 }
 
+static void check_filters(struct verify *v, struct seg *seg)
+{
+    struct seg_reader reader;
+    struct filter_reader filters;
+    struct slice section;
+    struct err why;
+    seg_reader_init(&reader);
+    if (!seg_read_filters(seg, &reader, &section, &why)) {
+        verify_problem(v, "%s", why.text);
+    } else if (section.ptr != NULL) {
+        filter_reader_init(&filters, section);
+        bool good = true;
+        for (uint32_t n = 0; n < seg_blocks_count(seg) && good; n++)
+            good = filter_reader_next(&filters);
+        if (!good || !filter_reader_at_end(&filters))
+            verify_problem(v, "%s: filters do not add up", seg_path(seg));
+    }
+    seg_reader_done(&reader);
+}
+
 static void check_contents(struct verify *v, struct seg *seg, const struct seg_directory *d)
 {
     size_t count = 0;
@@ -308,6 +329,7 @@ static void check_segment(struct verify *v, uint64_t gen, bool has_row)
     }
     v->stats.segments++;
     v->stats.segment_bytes += seg_footer(seg)->totals.file_bytes;
+    check_filters(v, seg);
     check_contents(v, seg, &d);
     verify_spans(v, seg);
     if (has_row) {

@@ -31,3 +31,5 @@ MUST_CHECK bool view_stream_block(struct view *view, uint32_t source, struct has
                                   bool (*visit)(void *ctx, const struct view_run *run, struct slice labels,
                                                 struct err *err),
                                   void *ctx, struct err *err);
+// run_may_hold(), with the loader's reader.
+bool view_probe_may_hold(struct view_probe *probe, struct seg_reader *reader, const struct view_run *run);

@@ -130,3 +130,12 @@ bool ip_range_found(const struct ip_range *r, struct slice text)
     }
     return false;
 }
+
+struct slice ip_range_text(const struct ip_range *r, struct arena *a)
+{
+    char text[INET_ADDRSTRLEN];
+    if (r->v6 || memcmp(r->first, r->last, sizeof r->first) != 0 ||
+        inet_ntop(AF_INET, r->first + 12, text, sizeof text) == NULL)
+        return (struct slice){0};
+    return arena_copy(a, slice_cstr(text)); // inet_pton takes no other form of it
+}

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "base/arena.h"
 #include "base/attr.h"
 #include "base/slice.h"
 
@@ -20,3 +21,5 @@ struct ip_range {
 MUST_CHECK bool ip_range_parse(struct slice text, struct ip_range *out);
 // Whether an address inside the range stands in the text.
 bool ip_range_found(const struct ip_range *range, struct slice text);
+// The text that a line with an address of the range contains: that of its only IPv4 address, in `a`. Else empty.
+struct slice ip_range_text(const struct ip_range *range, struct arena *a);

@@ -115,3 +115,14 @@ void label_filter_names(const struct ast_label_filter *f, void (*visit)(void *ct
         visit(ctx, f->kind == LABEL_FILTER_STRING ? f->matcher.name : f->name);
     }
 }
+
+void label_filter_equalities(const struct ast_label_filter *f,
+                             void (*visit)(void *ctx, const struct label_matcher *equality), void *ctx)
+{
+    if (f->kind == LABEL_FILTER_AND) {
+        label_filter_equalities(f->left, visit, ctx);
+        label_filter_equalities(f->right, visit, ctx);
+    } else if (f->kind == LABEL_FILTER_STRING && f->matcher.op == MATCH_EQ) {
+        visit(ctx, &f->matcher);
+    }
+}

@@ -11,3 +11,6 @@ bool label_filter_keeps(const struct ast_label_filter *f, struct line *l, struct
 // Calls visit for each label name that it reads.
 void label_filter_names(const struct ast_label_filter *f, void (*visit)(void *ctx, struct slice name),
                         void *ctx);
+// Calls visit for each `name="value"` without which no entry is kept.
+void label_filter_equalities(const struct ast_label_filter *f,
+                             void (*visit)(void *ctx, const struct label_matcher *equality), void *ctx);

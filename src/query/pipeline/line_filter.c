@@ -164,16 +164,32 @@ bool line_filter_keeps(const struct line_filter *f, struct slice line)
     return f->negative;
 }
 
-struct slice line_filter_needle(const struct line_filter *f)
+// Text that every line contains that the term matches; empty when none is known.
+static struct slice term_text(const struct term *t)
 {
-    struct slice needle = {0};
-    if (f->negative || f->terms_count != 1)
-        return needle;
-    const struct term *t = &f->terms[0];
+    struct slice longest = {0};
     if (t->kind == TERM_TEXT || t->kind == TERM_REGEX)
         return t->text;
     for (size_t i = 0; t->kind == TERM_PATTERN && i < t->literals_count; i++)
-        if (t->literals[i].len > needle.len)
-            needle = t->literals[i];
-    return needle;
+        if (t->literals[i].len > longest.len)
+            longest = t->literals[i];
+    return longest;
+}
+
+struct slice line_filter_needle(const struct line_filter *f)
+{
+    return f->negative || f->terms_count != 1 ? (struct slice){0} : term_text(&f->terms[0]);
+}
+
+uint32_t line_filter_texts(const struct line_filter *f, struct arena *a, const struct slice **texts_out)
+{
+    struct slice *texts = f->negative ? NULL : arena_array(a, f->terms_count, sizeof *texts);
+    for (uint32_t i = 0; i < f->terms_count && texts != NULL; i++) {
+        const struct term *t = &f->terms[i];
+        texts[i] = t->kind == TERM_IP ? ip_range_text(&t->ip, a) : term_text(t);
+        if (texts[i].len == 0)
+            return 0;
+    }
+    *texts_out = texts;
+    return texts != NULL ? f->terms_count : 0;
 }

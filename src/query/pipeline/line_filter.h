@@ -12,3 +12,5 @@ MUST_CHECK bool line_filter_new(const struct ast_line_filter *ast, struct arena 
 bool line_filter_keeps(const struct line_filter *f, struct slice line);
 // Text that every kept line contains; empty when none is known.
 struct slice line_filter_needle(const struct line_filter *f);
+// Texts of which every kept line contains one, in `a`; their count, 0: none are known.
+uint32_t line_filter_texts(const struct line_filter *f, struct arena *a, const struct slice **texts_out);

@@ -262,3 +262,64 @@ void pipeline_template_names(const struct pipeline *p, void (*visit)(void *ctx, 
                 template_names(s->templates[n], visit, ctx);
     }
 }
+
+// --- clauses ----------------------------------------------------------------------------------------
+
+struct clauses {
+    struct pipeline_clause *items;
+    size_t count, room;
+    struct arena *a;
+};
+
+static void add_clause(struct clauses *c, struct pipeline_clause clause)
+{
+    if (arena_grow(c->a, (void **)&c->items, sizeof *c->items, c->count, &c->room))
+        c->items[c->count++] = clause;
+}
+
+// The longest part of a label's value that parsers take as it is from a line, `\u` escapes aside.
+static struct slice plain_part(struct slice value)
+{
+    struct slice best = {0};
+    for (size_t from = 0, i = 0; i <= value.len; i++) {
+        if (i < value.len && value.ptr[i] > ' ' && value.ptr[i] < 0x7F && strchr("\"'\\/", value.ptr[i]) == NULL)
+            continue;
+        if (i - from > best.len)
+            best = slice_of(value.ptr + from, i - from);
+        from = i + 1;
+    }
+    return best;
+}
+
+static void add_equality(void *ctx, const struct label_matcher *m)
+{
+    struct clauses *c = ctx;
+    struct slice part = plain_part(m->value);
+    if (part.len == 0 || slice_starts(m->name, SLICE("__"))) // errors are nowhere in the entry
+        return;
+    struct slice *text = arena_array(c->a, 1, sizeof *text);
+    if (text == NULL)
+        return;
+    *text = part;
+    add_clause(c, (struct pipeline_clause){{text, 1, true}, m->name});
+}
+
+uint32_t pipeline_clauses(const struct pipeline *p, struct arena *a, struct pipeline_clause **clauses_out)
+{
+    struct clauses c = {.a = a};
+    for (size_t i = 0; i < p->count; i++) {
+        const struct stage *s = &p->stages[i];
+        enum ast_stage_kind kind = s->ast->kind;
+        // From here on lines or values are not what is stored.
+        if (kind == STAGE_UNPACK || kind == STAGE_DECOLORIZE || kind == STAGE_LINE_FORMAT || kind == STAGE_LABEL_FORMAT)
+            break;
+        struct view_clause clause = {0};
+        if (kind == STAGE_LABEL_FILTER)
+            label_filter_equalities(s->ast->label_filter, add_equality, &c);
+        else if (kind == STAGE_LINE_FILTER &&
+                 (clause.texts_count = line_filter_texts(s->line_filter, a, &clause.texts)) > 0)
+            add_clause(&c, (struct pipeline_clause){clause, {0}});
+    }
+    *clauses_out = c.items;
+    return (uint32_t)c.count;
+}

@@ -8,6 +8,7 @@
 #include "query/logql/ast.h"
 #include "query/pipeline/extract.h"
 #include "query/pipeline/line.h"
+#include "store/store.h"
 
 struct pipeline;
 
@@ -26,5 +27,12 @@ bool pipeline_reads_labels(const struct pipeline *p);
 bool pipeline_sets_labels(const struct pipeline *p);
 // Text that the line of every kept entry contains, searched for before anything else; may be empty.
 struct slice pipeline_needle(const struct pipeline *p);
+// What every kept entry contains, as blocks' filters are asked for it.
+struct pipeline_clause {
+    struct view_clause clause;
+    struct slice label; // the clause holds for streams without this label; ptr NULL: for all
+};
+// In `a`; returns their count.
+uint32_t pipeline_clauses(const struct pipeline *p, struct arena *a, struct pipeline_clause **clauses_out);
 // Calls visit for each label that a template reads.
 void pipeline_template_names(const struct pipeline *p, void (*visit)(void *ctx, struct slice name), void *ctx);

@@ -44,6 +44,22 @@
 #define INDEX_MAP_BYTES_MIN (UINT64_C(1) << 30)  // what we make do with
 #define INDEX_KEY_BYTES_MAX 511                  // LMDB's own; longer label pairs are keyed by hash
 
+// --- object store ------------------------------------------------------------------------------------
+#define BLOB_PART_BYTES (16 * MIB)               // larger files are put in parts of this size; one is in memory
+#define BLOB_PARTS_MAX 10000                     // S3's own: a file of at most 160 GB
+#define BLOB_CONNECT_NS (INT64_C(5) * 1000000000) // for name, connection and TLS of one attempt
+#define BLOB_STALL_NS (INT64_C(10) * 1000000000) // an attempt with less than BLOB_STALL_BYTES a second so long is dropped
+#define BLOB_STALL_BYTES 1024
+#define BLOB_DEADLINE_NS (INT64_C(30) * 1000000000) // no attempt of a call begins later
+#define BLOB_ATTEMPTS_MAX UINT32_C(8)
+#define BLOB_ANSWER_BYTES_MAX (4 * MIB)          // lists, errors; a list of 1000 keys has 0.5 MB
+#define BLOB_IDLE_HANDLES_MAX 16                 // connections kept for later calls
+#define RETRY_PAUSE_NS (INT64_C(100) * 1000000)  // bound of the first pause, doubled up to
+#define RETRY_PAUSE_NS_MAX (INT64_C(5) * 1000000000)
+#define RETRY_AFTER_NS_MAX (INT64_C(20) * 1000000000) // a server that asks for longer is asked again all the same
+#define CREDENTIALS_FILE_BYTES_MAX (256 * KIB)
+#define CREDENTIALS_REFRESH_NS (INT64_C(300) * 1000000000) // so long before they expire
+
 // --- query ------------------------------------------------------------------------------------------
 #define QUERY_TEXT_BYTES_MAX UINT64_C(131072)    // 400; logql.md 2.1
 #define QUERY_DEPTH_MAX 32                       // 400; parser recursion

@@ -62,6 +62,11 @@
     X(QUERY_BYTES, "mstore_query_bytes_total", "", "Bytes of lines scanned by queries.")           \
     X(BLOCKS_DECODED, "mstore_blocks_decoded_total", "", "Segment blocks decoded by queries.")     \
     X(CORRUPT_READS, "mstore_corrupt_reads_total", "", "Reads that met damaged data.")             \
+    X(S3_REQUESTS, "mstore_s3_requests_total", "", "Requests sent to the object store.")           \
+    X(S3_RETRIES, "mstore_s3_retries_total", "", "Requests to the object store that were repeated.") \
+    X(S3_FAILURES, "mstore_s3_failures_total", "", "Calls to the object store given up.")          \
+    X(S3_PUT_BYTES, "mstore_s3_put_bytes_total", "", "Bytes stored in the object store.")          \
+    X(S3_GOT_BYTES, "mstore_s3_got_bytes_total", "", "Bytes read from the object store.")          \
     X(HTTP_REFUSED, "mstore_http_refused_total", "", "Requests refused because a queue was full.")
 
 #define METRIC_GAUGES(X)                                                                           \

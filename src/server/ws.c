@@ -2,8 +2,7 @@
 #include "server/ws.h"
 
 #include "base/base64.h"
-
-#include <nettle/sha1.h>
+#include "base/digest.h"
 
 enum { FIN = 0x80, RESERVED = 0x70, OPCODE = 0x0f, MASKED = 0x80, LENGTH = 0x7f };
 enum { LENGTH_16 = 126, LENGTH_64 = 127, CONTROL = 8, CONTROL_BYTES_MAX = 125, MASK_BYTES = 4 };
@@ -11,14 +10,13 @@ enum { LENGTH_16 = 126, LENGTH_64 = 127, CONTROL = 8, CONTROL_BYTES_MAX = 125, M
 void ws_accept(struct slice key, char out[WS_ACCEPT_BYTES])
 {
     static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-    struct sha1_ctx sha;
-    uint8_t digest[SHA1_DIGEST_SIZE];
-    sha1_init(&sha);
-    sha1_update(&sha, key.len, key.ptr);
-    sha1_update(&sha, sizeof guid - 1, (const uint8_t *)guid);
-    sha1_digest(&sha, sizeof digest, digest);
+    uint8_t digest[DIGEST_SHA1_BYTES];
     struct buf b;
     buf_init(&b, 0);
+    buf_put_slice(&b, key);
+    buf_put_cstr(&b, guid);
+    digest_sha1(buf_slice(&b), digest);
+    buf_reset(&b);
     base64_encode(&b, slice_of(digest, sizeof digest));
     memcpy(out, b.ptr, WS_ACCEPT_BYTES - 1);
     out[WS_ACCEPT_BYTES - 1] = '\0';

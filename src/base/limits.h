@@ -75,6 +75,10 @@
 #define QUERY_ARENA_BYTES_MAX (256 * MIB)        // 400; everything one query holds
 #define QUERY_REGEX_BYTES_MAX (8 * MIB)          // 400; compiled size of one regex
 
+#define TRACEQL_TEXT_BYTES_MAX UINT64_C(131072)  // 400; traceql.md 2
+#define TRACEQL_DEPTH_MAX 64                     // 400; parentheses and signs in each other
+#define TRACEQL_TREE_MAX 512                     // 400; height of an expression's tree, so operands chained
+
 // --- server -----------------------------------------------------------------------------------------
 #define SERVER_REQUESTS_MAX 512                  // 503; requests in hand at once
 #define SERVER_CONNECTIONS_MAX 4096              // further ones wait in the kernel's backlog

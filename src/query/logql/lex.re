@@ -10,8 +10,9 @@
  */
 #include "query/logql/token.h"
 
-#include "query/logql/unit.h"
 #include "base/utf8.h"
+#include "query/logql/unit.h"
+#include "query/quoted.h"
 
 #include <assert.h>
 
@@ -178,95 +179,13 @@ static bool try_bytes(struct lexer *lx, struct token *t)
 
 // --- strings ------------------------------------------------------------------------------------------
 
-static int hex_value(uint8_t c)
+// A string from behind its quote to its end.
+static struct token scan_string(struct lexer *lx, struct token t, bool raw)
 {
-    return is_digit(c) ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
-}
-
-// Unescapes one sequence at *p (just behind the backslash) to `out`; returns bytes written or 0.
-static size_t unescape_one(const uint8_t **p, uint8_t out[4])
-{
-    static const char plain[] = "a\ab\bf\fn\nr\rt\tv\v\\\\\"\"";
-    uint8_t c = *(*p)++;
-    for (const char *at = plain; *at != 0; at += 2)
-        if (*at == (char)c) {
-            out[0] = (uint8_t)at[1];
-            return 1;
-        }
-    unsigned digits = c == 'x' ? 2 : c == 'u' ? 4 : c == 'U' ? 8 : 3;
-    unsigned base = digits == 3 ? 8 : 16;
-    if (digits == 3)
-        (*p)--;
-    uint64_t value = 0;
-    for (unsigned i = 0; i < digits; i++, (*p)++) {
-        int digit = hex_value(**p);
-        if (digit < 0 || (unsigned)digit >= base)
-            return 0;
-        value = value * base + (unsigned)digit;
-    }
-    if (digits <= 3) {
-        out[0] = (uint8_t)value;
-        return value > 255 ? 0 : 1;
-    }
-    if (value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF))
-        return 0;
-    return utf8_encode((uint32_t)value, out);
-}
-
-// A double-quoted string from behind its quote to its end; the cursor moves behind the closing quote.
-static struct token scan_string(struct lexer *lx, struct token t)
-{
-    const uint8_t *first = lx->cursor, *p = first;
-    while (*p != '"' && *p != '\\' && *p != '\n' && p < lx->limit)
-        p++;
-    if (*p == '"') {
-        t.kind = TOK_STRING;
-        t.str = slice_of(first, (size_t)(p - first));
-        lx->cursor = p + 1;
-        return t;
-    }
-    // An escape never grows, so the text that is left is room enough.
-    uint8_t *copy = arena_alloc(lx->arena, (size_t)(lx->limit - first) + 4);
-    if (copy == NULL)
-        return failed(t, "out of memory");
-    size_t len = 0;
-    for (p = first; *p != '"';) {
-        if (p >= lx->limit || *p == '\n')
-            return failed(t, "literal not terminated");
-        if (*p != '\\') {
-            copy[len++] = *p++;
-            continue;
-        }
-        p++;
-        size_t wrote = p < lx->limit ? unescape_one(&p, copy + len) : 0;
-        if (wrote == 0)
-            return failed(t, p >= lx->limit ? "literal not terminated" : "invalid char escape");
-        len += wrote;
-    }
+    const char *problem = (raw ? quoted_scan_raw : quoted_scan)(&lx->cursor, lx->limit, lx->arena, &t.str);
+    if (problem != NULL)
+        return failed(t, problem);
     t.kind = TOK_STRING;
-    t.str = slice_of(copy, len);
-    lx->cursor = p + 1;
-    return t;
-}
-
-static struct token scan_raw_string(struct lexer *lx, struct token t)
-{
-    const uint8_t *end = memchr(lx->cursor, '`', (size_t)(lx->limit - lx->cursor));
-    if (end == NULL)
-        return failed(t, "literal not terminated");
-    t.kind = TOK_STRING;
-    t.str = slice_of(lx->cursor, (size_t)(end - lx->cursor));
-    lx->cursor = end + 1;
-    // A raw string keeps no carriage returns.
-    if (memchr(t.str.ptr, '\r', t.str.len) != NULL) {
-        struct slice copy = arena_copy(lx->arena, t.str);
-        uint8_t *to = (uint8_t *)(uintptr_t)copy.ptr;
-        size_t len = 0;
-        for (size_t i = 0; i < copy.len; i++)
-            if (copy.ptr[i] != '\r')
-                to[len++] = copy.ptr[i];
-        t.str = slice_of(copy.ptr, len);
-    }
     return t;
 }
 
@@ -412,8 +331,8 @@ static struct token scan(struct lexer *lx)
                                     lx->cursor = end + 2;
                                     continue; }
 
-            '"'                   { t.text = slice_of(start, 1); return scan_string(lx, t); }
-            "`"                   { t.text = slice_of(start, 1); return scan_raw_string(lx, t); }
+            '"'                   { t.text = slice_of(start, 1); return scan_string(lx, t, false); }
+            "`"                   { t.text = slice_of(start, 1); return scan_string(lx, t, true); }
             "'"                   { t.text = slice_of(start, 1); return scan_char(lx, t); }
             "["                   { t.text = slice_of(start, 1); return scan_range(lx, t); }
             "-"                   { t.text = slice_of(start, 1); return scan_minus(lx, t); }

@@ -190,6 +190,36 @@ bool test_push(struct store *st, const char *tenant, const char *labels, int64_t
     return good;
 }
 
+bool test_push_both(struct store *st, const char *tenant, const char *labels, int64_t time_ns, const char *line,
+                    uint64_t trace, struct err *err)
+{
+    struct test_batch b;
+    uint32_t added;
+    test_batch_init(&b, tenant);
+    test_batch_add(&b, labels, time_ns, line, NULL);
+    test_batch_add_span(&b, &(struct test_span){.trace = trace,
+                                                .id = 1,
+                                                .service = "s",
+                                                .name = line,
+                                                .start_ns = time_ns,
+                                                .duration_ns = 10,
+                                                .kind = KIND_SERVER});
+    bool good = test_batch_append(st, &b, &added, err);
+    test_batch_done(&b);
+    return good;
+}
+
+int test_count_trace(struct store *st, const char *tenant, uint64_t trace)
+{
+    AUTO(buf_done) struct buf out;
+    buf_init(&out, 0);
+    test_dump_trace(st, tenant, trace, &out);
+    int lines = 0;
+    for (size_t i = 0; i < out.len; i++)
+        lines += out.ptr[i] == '\n';
+    return lines;
+}
+
 // Streams by printed labels; a stream's runs as they were.
 static int by_labels(const void *a, const void *b, void *selection)
 {

@@ -49,6 +49,12 @@ bool test_decode(void *ctx, struct slice payload, struct arena *a, struct batch 
 bool test_push(struct store *st, const char *tenant, const char *labels, int64_t time_ns,
                const char *line, struct err *err);
 
+// An entry and a span of trace `trace` pushed as one batch.
+bool test_push_both(struct store *st, const char *tenant, const char *labels, int64_t time_ns, const char *line,
+                    uint64_t trace, struct err *err);
+// How many spans a trace has.
+int test_count_trace(struct store *st, const char *tenant, uint64_t trace);
+
 // All entries of a tenant in [from, to) as text: "labels time line metadata\n", streams by printed labels,
 // entries in the order of runs, duplicates across runs kept.
 void test_dump(struct store *st, const char *tenant, int64_t from_ns, int64_t to_ns, struct buf *out);

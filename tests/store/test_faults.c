@@ -37,7 +37,7 @@ static bool push_one(struct store *st, int i, struct err *err)
 {
     char line[32];
     (void)snprintf(line, sizeof line, "line %d", i);
-    return test_push(st, "t", i % 2 == 0 ? "{a=\"0\"}" : "{a=\"1\"}", 1000 + i, line, err);
+    return test_push_both(st, "t", i % 2 == 0 ? "{a=\"0\"}" : "{a=\"1\"}", 1000 + i, line, (uint64_t)i + 1, err);
 }
 
 static int times_found(struct slice dump, int i)
@@ -69,8 +69,9 @@ static bool promises_kept(const bool acked[PUSHES])
     bool kept = true;
     for (int i = 0; i < PUSHES; i++) {
         int found = times_found(buf_slice(&dump), i);
-        if (found > 1 || (acked[i] && found != 1)) {
-            printf("# push %d: acknowledged %d, found %d times\n", i, acked[i], found);
+        int spans = test_count_trace(st, "t", (uint64_t)i + 1); // a batch is there whole, or not at all
+        if (found > 1 || spans != found || (acked[i] && found != 1)) {
+            printf("# push %d: acknowledged %d, found %d times, its span %d times\n", i, acked[i], found, spans);
             kept = false;
         }
     }

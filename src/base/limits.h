@@ -78,6 +78,13 @@
 #define TRACEQL_TEXT_BYTES_MAX UINT64_C(131072)  // 400; traceql.md 2
 #define TRACEQL_DEPTH_MAX 64                     // 400; parentheses and signs in each other
 #define TRACEQL_TREE_MAX 512                     // 400; height of an expression's tree, so operands chained
+// --- spans (traces-http.md 18) ------------------------------------------------------------------------
+#define TRACE_BYTES_MAX (64 * MIB)               // of one answered trace in protobuf; beyond: partial (v2) or 422 (v1)
+#define TRACE_SEARCH_LIMIT_MAX 262144            // 400; `limit` of a search
+#define TRACE_SEARCH_SPANS_MAX 100               // 400; `spss`, spans of a set
+#define TRACE_METRICS_STEPS_MAX 10000            // 400; buckets of a metrics query
+#define TRACE_METRICS_SERIES_MAX 1000            // of a metrics result; then it is partial
+#define TRACE_METRICS_EXEMPLARS_MAX 100          // `exemplars` above it is cut
 
 // --- server -----------------------------------------------------------------------------------------
 #define SERVER_REQUESTS_MAX 512                  // 503; requests in hand at once

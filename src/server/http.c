@@ -38,6 +38,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -155,9 +156,30 @@ static struct slice header(struct exchange *x, const char *name)
     return value != NULL ? slice_cstr(value) : (struct slice){0};
 }
 
+// Headers of one name that a request has.
+struct header_count {
+    const char *name;
+    unsigned count;
+};
+
+static enum MHD_Result count_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    (void)kind;
+    (void)value;
+    struct header_count *h = cls;
+    h->count += strcasecmp(name, h->name) == 0;
+    return MHD_YES;
+}
+
 static bool add_header(struct MHD_Response *r, const char *name, const char *value)
 {
     return MHD_add_response_header(r, name, value) == MHD_YES;
+}
+
+static const char *allowed_methods(unsigned methods)
+{
+    static const char *const texts[] = {"", "GET", "POST", "GET, POST", "HEAD", "GET, HEAD", "POST, HEAD", "GET, POST, HEAD"};
+    return texts[methods & (METHOD_GET | METHOD_POST | METHOD_HEAD)];
 }
 
 // The tails' thread needs the socket no more.
@@ -221,6 +243,8 @@ static enum MHD_Result send_response(struct exchange *x)
         good = good && add_header(r, "Content-Encoding", "gzip");
     if (rs->retry_after_s > 0)
         good = good && add_header(r, "Retry-After", seconds);
+    if (rs->allow != 0)
+        good = good && add_header(r, "Allow", allowed_methods(rs->allow));
     if (rs->location != NULL)
         good = good && add_header(r, "Location", rs->location);
     x->state = EXCHANGE_ANSWERED;
@@ -251,7 +275,10 @@ static enum MHD_Result send_too_large(struct exchange *x, uint64_t bytes)
 
 static enum method method_of(const char *method)
 {
-    return strcmp(method, "GET") == 0 ? METHOD_GET : strcmp(method, "POST") == 0 ? METHOD_POST : METHOD_OTHER;
+    return strcmp(method, "GET") == 0    ? METHOD_GET
+           : strcmp(method, "POST") == 0 ? METHOD_POST
+           : strcmp(method, "HEAD") == 0 ? METHOD_HEAD
+                                         : METHOD_OTHER;
 }
 
 static enum MHD_Result on_headers(struct exchange *x, const char *method)
@@ -260,7 +287,8 @@ static enum MHD_Result on_headers(struct exchange *x, const char *method)
     x->state = EXCHANGE_BODY;
     rq->method = method_of(method);
     rq->content_type = header(x, "Content-Type"); // refusals too are in its encoding
-    x->route = route_find(slice_cstr(x->target), rq->method, &x->arena, rq, &x->response);
+    struct slice target = route_strip(slice_cstr(x->target), x->server->app.config->path_prefix);
+    x->route = route_find(target, rq->method, &x->arena, rq, &x->response);
     if (x->route == NULL)
         return send_response(x);
     if (atomic_fetch_add(&x->server->exchanges, 1) >= SERVER_REQUESTS_MAX) {
@@ -319,7 +347,12 @@ static enum MHD_Result on_whole(struct exchange *x)
         return send_busy(x, 503, "too many bytes of request bodies in hand (--memory)");
     rq->body = buf_slice(&x->body);
     rq->content_encoding = header(x, "Content-Encoding");
-    rq->tenant_header = header(x, "X-Scope-OrgID");
+    rq->accept = header(x, "Accept");
+    rq->user_agent = header(x, "User-Agent");
+    struct header_count tenants = {"X-Scope-OrgID", 0};
+    (void)MHD_get_connection_values(x->connection, MHD_HEADER_KIND, count_header, &tenants);
+    rq->tenant_header = header(x, tenants.name);
+    rq->tenant_headers = tenants.count;
     rq->encoding_flags = header(x, "X-Loki-Response-Encoding-Flags");
     rq->query_tags = header(x, "X-Query-Tags");
     rq->upgrade = header(x, "Upgrade");

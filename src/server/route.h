@@ -86,3 +86,4 @@ void api_trace_metrics(const struct app *app, const struct request *rq, struct r
 void api_trace_metrics_instant(const struct app *app, const struct request *rq, struct response *rs);
 void api_trace_echo(const struct app *app, const struct request *rq, struct response *rs);
 void api_trace_buildinfo(const struct app *app, const struct request *rq, struct response *rs);
+void api_trace_tree(const struct app *app, const struct request *rq, struct response *rs);

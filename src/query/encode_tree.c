@@ -243,7 +243,7 @@ static void put_text_span(struct buf *b, const struct trace_tree *t, const struc
     if (s->span->kind != KIND_UNSPECIFIED)
         buf_printf(b, "  %s", kind_name(s->span->kind));
     if (s->span->status == STATUS_ERROR) {
-        buf_put_cstr(b, "  ERROR ");
+        buf_put_cstr(b, s->span->status_message.len > 0 ? "  ERROR " : "  ERROR");
         put_safe(b, s->span->status_message);
     }
     if (s->span->attributes.count > 0)

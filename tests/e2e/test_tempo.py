@@ -76,7 +76,7 @@ def refusals(tap, server):
         ("/api/metrics/query?q={}", 400, "not a metrics query"),
         ("/api/metrics/query_range", 400, "parse error : syntax error: unexpected $end"),
         ("/api/metrics/query_range?q=%7Bduration%3E%22x%22%7D%7Crate()", 400, "compiling query: binary operations must operate on the same type"),
-        ("/api/metrics/query_range?q=%7B%7D%7C%20rate(", 400, "parse error at line 1, col 11: syntax error: unexpected $end"),
+        ("/api/metrics/query_range?q=%7B%7D%7C%20rate(", 400, "parse error at line 1, col 10: syntax error: unexpected $end"),
         ("/api/metrics/query_range?q=%7B%7D%7Crate()&start=9&end=5", 400, "end must be greater than start"),
         ("/api/metrics/query?q=%7B%7D%7Crate()&start=5&end=5", 400, "end must be greater than start"),
         ("/api/metrics/query_range?q=%7B%7D%7Crate()&start=0&end=60&step=0", 400, "step of 0s is too small, "),

@@ -155,6 +155,17 @@ static struct slice header(struct exchange *x, const char *name)
     return value != NULL ? slice_cstr(value) : (struct slice){0};
 }
 
+// Whether a comma list names the token, in any case.
+static bool has_token(struct slice list, const char *token)
+{
+    for (struct slice one; slice_next(&list, ',', &one);) {
+        one = slice_trim(one);
+        if (one.len == strlen(token) && strncasecmp((const char *)one.ptr, token, one.len) == 0)
+            return true;
+    }
+    return false;
+}
+
 static bool add_header(struct MHD_Response *r, const char *name, const char *value)
 {
     return MHD_add_response_header(r, name, value) == MHD_YES;
@@ -322,7 +333,8 @@ static enum MHD_Result on_whole(struct exchange *x)
     rq->tenant_header = header(x, "X-Scope-OrgID");
     rq->encoding_flags = header(x, "X-Loki-Response-Encoding-Flags");
     rq->query_tags = header(x, "X-Query-Tags");
-    rq->upgrade = header(x, "Upgrade");
+    if (has_token(header(x, "Connection"), "upgrade"))
+        rq->upgrade = header(x, "Upgrade");
     if (slice_eq(header(x, "Sec-WebSocket-Version"), SLICE("13")))
         rq->websocket_key = header(x, "Sec-WebSocket-Key");
     rq->arrival_mono_ns = clock_mono_ns();

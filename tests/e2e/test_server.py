@@ -73,6 +73,10 @@ def test_transport(tap, server):
     conn = server.connection()
     statuses = [server.request("GET", "/ready", conn=conn).status for _ in range(3)]
     tap.equal(statuses, [200] * 3, "a connection is kept for several requests")
+    statuses = [server.request(m, p, conn=conn).status for m, p in (("GET", "/nowhere"), ("HEAD", PUSH), ("GET", "//ready"), ("DELETE", "/ready"), ("GET", "/ready"))]
+    sock = conn.sock
+    tap.equal((statuses, server.request("GET", "/nowhere", conn=conn).headers.get("connection"), conn.sock is sock), ([404, 405, 301, 405, 200], None, True),
+              "refusals keep the connection as well")
     tap.equal(server.get("/nowhere").text, "404 page not found\n", "an unknown path says so")
     wrong = [server.request(m, PUSH).status for m in ("GET", "HEAD", "OPTIONS", "PUT")]
     tap.equal(wrong, [405] * 4, "a known path with another method is 405")

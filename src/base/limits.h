@@ -67,6 +67,7 @@
 #define QUERY_REGEXES_MAX 128                    // 400; regexes of one query
 #define QUERY_MATCHERS_MAX 1000                  // 400; loki-http.md 4.3
 #define QUERY_ENTRIES_MAX 5000                   // 400; `limit` of a log query
+#define QUERY_TENANTS_MAX 64                     // 400; tenants that one query spans
 #define QUERY_LENGTH_NS_MAX (INT64_C(721) * 3600 * 1000000000) // 400; end - start
 #define QUERY_POINTS_MAX 11000                   // 400; steps of a metric query
 #define QUERY_SERIES_MAX 500                     // 400; series of a metric result

@@ -67,7 +67,8 @@
     X(S3_FAILURES, "mstore_s3_failures_total", "", "Calls to the object store given up.")          \
     X(S3_PUT_BYTES, "mstore_s3_put_bytes_total", "", "Bytes stored in the object store.")          \
     X(S3_GOT_BYTES, "mstore_s3_got_bytes_total", "", "Bytes read from the object store.")          \
-    X(HTTP_REFUSED, "mstore_http_refused_total", "", "Requests refused because a queue was full.")
+    X(HTTP_REFUSED, "mstore_http_refused_total", "", "Requests refused because a queue was full.") \
+    X(TAIL_DROPPED, "mstore_tail_entries_dropped_total", "", "Entries not given to tails that do not read.")
 
 #define METRIC_GAUGES(X)                                                                           \
     X(HEAD_BYTES, "mstore_head_bytes", "", "Memory of open and frozen heads.")                     \
@@ -80,6 +81,7 @@
     X(DISK_FREE_BYTES, "mstore_disk_free_bytes", "", "What the disk of the data directory has left.") \
     X(DISK_LOW, "mstore_disk_low", "", "1 while the disk has less left than the low-water mark: pushes are refused.") \
     X(STORE_WRITABLE, "mstore_store_writable", "", "1 while pushes can be stored.")                \
+    X(TAILS, "mstore_tails", "", "Live tails.")                                                    \
     X(CONNECTIONS, "mstore_connections", "", "Open connections.")                                  \
     X(QUERIES_RUNNING, "mstore_queries_running", "", "Queries running now.")
 

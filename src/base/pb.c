@@ -66,7 +66,7 @@ static bool skip_group(struct pb *p, uint32_t number, int depth)
     return false;
 }
 
-bool pb_next(struct pb *p, struct pb_field *out)
+bool pb_next_long(struct pb *p, struct pb_field *out)
 {
     while (p->bad == NULL && rd_left(&p->rd) > 0 && take_tag(p, out)) {
         if (out->wire != PB_START)

@@ -10,9 +10,9 @@ static bool fail(struct pb *p, const char *what)
 
 static bool take_varint(struct pb *p, uint64_t *out)
 {
+    size_t left = rd_left(&p->rd);
     *out = rd_varint(&p->rd);
-    return !p->rd.bad ||
-           fail(p, rd_left(&p->rd) >= VARINT_BYTES_MAX ? "proto: integer overflow" : "unexpected EOF");
+    return !p->rd.bad || fail(p, left >= VARINT_BYTES_MAX ? "proto: integer overflow" : "unexpected EOF");
 }
 
 static bool take_tag(struct pb *p, struct pb_field *f)

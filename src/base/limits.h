@@ -39,6 +39,8 @@
 #define COMPACT_OUTPUT_BYTES_MAX (512 * MIB)     // files joined at once; bounds the room that both need for a while
 #define COMPACT_MIXED_BYTES_MAX (32 * MIB)       // more than this at once only where it is of about one day
 #define COMPACT_STREAMS_MAX UINT64_C(400000)     // streams of files joined at once: bounds the tables in memory
+#define COMPACT_SPANS_MAX UINT64_C(200000)       // spans of files joined at once: they are sorted in memory
+#define SPAN_MERGE_BYTES_MAX (512 * MIB)         // which they may take; a segment that needs more is not joined
 #define COMPACT_SLACK_NS (INT64_C(24) * 3600 * 1000000000) // expired entries wait so long for their segment to go whole
 #define BLOCK_LINE_BYTES (256 * KIB)             // lines of one block; bench/README.md has the trade
 #define COMPACT_BLOCK_LINE_BYTES (256 * KIB)     // likewise, of compacted segments

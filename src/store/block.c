@@ -136,7 +136,7 @@ static uint32_t set_index(struct block_writer *w, struct slice set)
     return index;
 }
 
-void block_add(struct block_writer *w, int64_t time_ns, struct slice line, struct slice metadata)
+bool block_add(struct block_writer *w, int64_t time_ns, struct slice line, struct slice metadata)
 {
     assert(w->entries_count < BLOCK_ENTRIES_MAX);
     if (w->entries_count == w->times_room) {
@@ -145,13 +145,16 @@ void block_add(struct block_writer *w, int64_t time_ns, struct slice line, struc
         w->set_of = realloc(w->set_of, w->times_room * sizeof *w->set_of);
         assert(w->times_ns != NULL && w->set_of != NULL);
     }
-    w->last_index = set_index(w, metadata);
+    uint32_t index = set_index(w, metadata);
+    bool same = w->entries_count > 0 && index == w->last_index;
+    w->last_index = index;
     w->times_ns[w->entries_count] = time_ns;
     w->set_of[w->entries_count] = w->last_index;
     w->entries_count++;
     put_varint(&w->lengths, line.len);
     buf_put_slice(&w->lines, line);
     w->line_bytes += line.len;
+    return same;
 }
 
 static bool put_column(struct block_writer *w, struct slice raw, struct buf *out,

@@ -59,8 +59,32 @@ static void note_damaged(struct store *st, uint64_t gen)
     st->damaged[st->damaged_count++] = gen;
 }
 
+// A segment is rewritten alone at most once in a while: what it is believed to be rid of may be more than it was.
+static bool is_rested(const struct store *st, uint64_t gen, int64_t now_ns)
+{
+    for (size_t i = 0; i < st->rewritten_count; i++)
+        if (st->rewritten[i].gen == gen)
+            return now_ns >= st->rewritten[i].at_ns + COMPACT_SLACK_NS;
+    return true;
+}
+
+static void note_rewritten(struct store *st, uint64_t gone, uint64_t gen)
+{
+    size_t i = 0;
+    while (i < st->rewritten_count && st->rewritten[i].gen != gone)
+        i++;
+    if (i == st->rewritten_count) {
+        st->rewritten = realloc(st->rewritten, (st->rewritten_count + 1) * sizeof *st->rewritten);
+        assert(st->rewritten != NULL);
+        st->rewritten_count++;
+    }
+    st->rewritten[i] = (struct rewritten){gen, clock_wall_ns()};
+}
+
 static bool has_expired_part(struct store *st, const struct manifest_segment *s, int64_t now_ns)
 {
+    if (!is_rested(st, s->row.gen, now_ns))
+        return false;
     const struct lifetime *l = retain_lifetime(st, s, now_ns - COMPACT_SLACK_NS);
     return l != NULL && l->begins_ns < now_ns - COMPACT_SLACK_NS && l->ends_ns > now_ns + COMPACT_SLACK_NS;
 }
@@ -91,7 +115,8 @@ static bool pick_join(struct compaction *c, size_t *first_out, size_t *count_out
         segments[i] = (struct tier_segment){
             .file_bytes = row->file_bytes,
             .streams = row->streams,
-            .max_ns = row->max_ns,
+            .spans = row->spans,
+            .max_ns = index_segment_last_ns(row),
             .fixed = is_damaged(c->st, row->gen) || seg_age(row->gen) > oldest_head ||
                      seg_rewrites(row->gen) >= SEG_REWRITES_MAX,
         };
@@ -143,7 +168,7 @@ static bool swap(struct compaction *c, struct seg_merge *m, struct seg_writer *w
     struct seg_merge_stats stats;
     struct seg_directory *directory = NULL;
     seg_merge_stats(m, &stats);
-    bool some = stats.entries_written > 0;
+    bool some = stats.entries_written + stats.spans_written > 0;
     *row_out = (struct index_segment){0};
     return (!some || seg_writer_finish(w, row_out, &directory, err)) &&
            publish_swap(c->st, c->gens, c->count, some ? row_out : NULL, directory, err);
@@ -180,6 +205,8 @@ static void count(const struct compaction *c, const struct seg_merge_stats *stat
     metric_add(COUNTER_COMPACTION_WRITTEN_BYTES, row->file_bytes);
     metric_add(COUNTER_DUPLICATE_ENTRIES, stats->duplicates);
     metric_add(COUNTER_EXPIRED_ENTRIES, stats->expired);
+    metric_add(COUNTER_DUPLICATE_SPANS, stats->spans_duplicate);
+    metric_add(COUNTER_EXPIRED_SPANS, stats->spans_expired);
 }
 
 // False: nothing more is to be tried now.
@@ -193,6 +220,8 @@ static bool run(struct compaction *c)
     if (rewrite(c, &stats, &row, &why)) {
         publish_unlink(c->st, c->gens, c->count);
         retain_forget(c->st, c->gens, c->count);
+        if (c->count == 1)
+            note_rewritten(c->st, c->gens[0], c->gen);
         metric_observe_ns(HISTOGRAM_COMPACTION_SECONDS, clock_mono_ns() - begun_ns);
         count(c, &stats, &row);
         return true;

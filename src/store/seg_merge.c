@@ -12,6 +12,7 @@
 
 #include "base/hash.h"
 #include "base/limits.h"
+#include "store/span_merge.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -303,10 +304,11 @@ static bool next_stream(struct seg_merge *m)
 bool seg_merge_run(struct seg_merge *m, struct seg_writer *w, uint32_t *damaged_out, struct err *err)
 {
     m->w = w;
-    while (next_stream(m))
-        if (!merge_stream(m, err)) {
-            *damaged_out = err->code == ERR_CORRUPT ? m->reading : m->options.inputs_count;
-            return false;
-        }
-    return true;
+    bool good = true;
+    while (good && next_stream(m))
+        good = merge_stream(m, err);
+    good = good && span_merge(&m->options, w, &m->stats, &m->reading, err);
+    // What cannot be held is no better than what cannot be read: it stays as it is.
+    *damaged_out = !good && (err->code == ERR_CORRUPT || err->code == ERR_LIMIT) ? m->reading : m->options.inputs_count;
+    return good;
 }

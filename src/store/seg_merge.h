@@ -1,5 +1,5 @@
 /*
- * seg_merge.h -- several segments into one: streams side by side, entries by time, each once.
+ * seg_merge.h -- several segments into one: streams side by side, entries by time, spans by trace, each once.
  */
 #pragma once
 
@@ -13,6 +13,9 @@ struct seg_merge_stats {
     uint64_t entries_written;
     uint64_t duplicates; // the same entry in an older input
     uint64_t expired;
+    uint64_t spans_read, spans_written;
+    uint64_t spans_duplicate;
+    uint64_t spans_expired;
 };
 
 struct seg_merge_options {
@@ -25,7 +28,7 @@ struct seg_merge_options {
     void *ctx;
 };
 
-// Reads the stream tables. On false *damaged_out is the input that is corrupt, if one is (else inputs_count).
+// Reads the stream tables. On false *damaged_out is the input that cannot be part of this, if one is to blame (else inputs_count).
 MUST_CHECK bool seg_merge_open(const struct seg_merge_options *options, struct seg_merge **m_out,
                                uint32_t *damaged_out, struct err *err);
 // Writes what is to stay. What the writer borrows lives until seg_merge_free(). Likewise.

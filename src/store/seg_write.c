@@ -230,12 +230,12 @@ bool seg_writer_entry(struct seg_writer *w, int64_t time_ns, struct slice line, 
     }
     if (block_entries(w->block) == w->run_first)
         w->run = (struct index_run){.min_ns = time_ns};
-    block_add(w->block, time_ns, line, metadata);
+    bool same = block_add(w->block, time_ns, line, metadata);
     add_day(w, time_ns);
     w->run.max_ns = w->last_ns = time_ns;
     w->run.line_bytes += line.len;
     const struct index_stream *stream = &w->directory.streams[w->directory.streams_count - 1];
-    seg_spans_entry(w->spans, stream->tenant, stream->fingerprint, metadata, w->blocks_count);
+    seg_spans_entry(w->spans, stream->tenant, stream->fingerprint, metadata, same, w->blocks_count);
 
     struct index_segment *t = &w->footer.totals;
     t->entries++;

@@ -64,6 +64,11 @@ struct store {
     size_t lifetimes_count;
     uint64_t *damaged; // owned: segments that cannot be rewritten: compact.c
     size_t damaged_count;
+    struct rewritten {
+        uint64_t gen;
+        int64_t at_ns; // wall
+    } *rewritten; // owned: segments that were rewritten alone
+    size_t rewritten_count;
     int64_t compact_not_before_ns; // after a failure; monotonic
 };
 

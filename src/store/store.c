@@ -393,6 +393,7 @@ void store_close(struct store *st)
     free(st->garbage);
     free(st->lifetimes);
     free(st->damaged);
+    free(st->rewritten);
     pthread_rwlock_destroy(&st->gen_lock);
     pthread_mutex_destroy(&st->manifest_lock);
     pthread_mutex_destroy(&st->keeper_lock);

@@ -4,28 +4,32 @@
 #include "base/clock.h"
 #include "base/limits.h"
 
-// Whether s may stand beside those from `first` on in one segment.
-static bool may_join(const struct tier_segment *s, const struct tier_segment *first, uint64_t bytes, uint64_t streams)
+// Whether s may stand in one segment with those from `first` on, which come to `sum`.
+static bool may_join(const struct tier_segment *s, const struct tier_segment *first, const struct tier_segment *sum)
 {
     // Above this size a segment holds about one day, so that it expires as a whole.
     int64_t apart_ns = s->max_ns > first->max_ns ? s->max_ns - first->max_ns : first->max_ns - s->max_ns;
-    bool near = bytes + s->file_bytes <= COMPACT_MIXED_BYTES_MAX || apart_ns < NS_PER_DAY;
-    return near && bytes + s->file_bytes <= COMPACT_OUTPUT_BYTES_MAX && streams + s->streams <= COMPACT_STREAMS_MAX;
+    uint64_t bytes = sum->file_bytes + s->file_bytes;
+    bool near = bytes <= COMPACT_MIXED_BYTES_MAX || apart_ns < NS_PER_DAY;
+    return near && bytes <= COMPACT_OUTPUT_BYTES_MAX && sum->streams + s->streams <= COMPACT_STREAMS_MAX &&
+           sum->spans + s->spans <= COMPACT_SPANS_MAX;
 }
 
 // How many of the segments from the first on, all below `size`, are to be joined; 0: none.
 static size_t joinable(const struct tier_segment *s, size_t count, uint64_t size)
 {
-    uint64_t bytes = 0, streams = 0, largest = 0;
+    struct tier_segment sum = {0};
+    uint64_t largest = 0;
     size_t n = 0;
     for (; n < count && n < COMPACT_INPUTS_MAX && !s[n].fixed && s[n].file_bytes < size &&
-           may_join(&s[n], &s[0], bytes, streams);
+           may_join(&s[n], &s[0], &sum);
          n++) {
-        bytes += s[n].file_bytes;
-        streams += s[n].streams;
+        sum.file_bytes += s[n].file_bytes;
+        sum.streams += s[n].streams;
+        sum.spans += s[n].spans;
         largest = s[n].file_bytes > largest ? s[n].file_bytes : largest;
     }
-    return n >= COMPACT_INPUTS_MIN && bytes >= 2 * largest ? n : 0;
+    return n >= COMPACT_INPUTS_MIN && sum.file_bytes >= 2 * largest ? n : 0;
 }
 
 bool tiers_pick(const struct tier_segment *segments, size_t count, size_t *first_out, size_t *count_out)

@@ -13,7 +13,8 @@
 struct tier_segment {
     uint64_t file_bytes;
     uint64_t streams;
-    int64_t max_ns; // of its entries
+    uint64_t spans;
+    int64_t max_ns; // of what it holds
     bool fixed;     // cannot be joined; parts its neighbours
 };
 

@@ -197,6 +197,139 @@ static void test_metadata_and_tenants_survive(void)
     store_close(st);
 }
 
+static void push_span(struct store *st, const char *tenant, const struct test_span *span)
+{
+    struct err err;
+    struct test_batch b;
+    uint32_t added;
+    test_batch_init(&b, tenant);
+    test_batch_add_span(&b, span);
+    must(test_batch_append(st, &b, &added, &err), &err);
+    test_batch_done(&b);
+}
+
+static char *trace_of(struct store *st, const char *tenant, uint64_t trace)
+{
+    struct buf dump;
+    buf_init(&dump, 0);
+    test_dump_trace(st, tenant, trace, &dump);
+    buf_put_byte(&dump, 0);
+    return (char *)dump.ptr;
+}
+
+// Traces whose spans lie in several segments, some of them twice, of two tenants, beside entries.
+static void test_spans_survive(void)
+{
+    enum { TRACES = 5, SEGMENTS = 8 };
+    new_dir("spans", 0);
+    struct store *st = open_with(0);
+    for (uint64_t i = 0; i < SEGMENTS; i++) {
+        for (uint64_t t = 1; t <= TRACES; t++) {
+            struct test_span span = {.trace = t, .id = i * 10 + t, .parent = i, .service = i % 2 == 0 ? "cart" : "shop",
+                                     .name = "GET", .start_ns = (int64_t)(1000 * t - i * 300), .duration_ns = (int64_t)i,
+                                     .kind = KIND_SERVER, .status = STATUS_OK};
+            push_span(st, t % 2 == 0 ? "t" : "u", &span);
+            if (i > 0) { // again, and differing: the first stays
+                span.id -= 10;
+                span.name = "later";
+                push_span(st, t % 2 == 0 ? "t" : "u", &span);
+            }
+        }
+        if (i % 2 == 0)
+            push(st, "{a=\"1\"}", (int64_t)i, "x");
+        seal(st);
+    }
+    char *before[TRACES];
+    for (uint64_t t = 1; t <= TRACES; t++)
+        before[t - 1] = trace_of(st, t % 2 == 0 ? "t" : "u", t);
+    uint64_t duplicates = metric_value(COUNTER_DUPLICATE_SPANS);
+    store_upkeep(st);
+    is_int(list().segments, 1, "segments with spans are joined");
+    is_int((int64_t)(metric_value(COUNTER_DUPLICATE_SPANS) - duplicates), TRACES * (SEGMENTS - 1), "spans that came twice go");
+    struct store_stats stats;
+    store_stats(st, &stats);
+    is_int((int64_t)stats.segment_spans, TRACES * SEGMENTS, "the others stay");
+    for (uint64_t t = 1; t <= TRACES; t++) {
+        char *after = trace_of(st, t % 2 == 0 ? "t" : "u", t);
+        ok(strcmp(before[t - 1], after) == 0 && strlen(after) > 100, "trace %d is what it was", (int)t);
+        free(after);
+        free(before[t - 1]);
+    }
+    store_close(st);
+    ok(verifies(), "the file verifies");
+}
+
+static int traced_entries(struct store *st, uint64_t trace)
+{
+    struct err err;
+    struct arena a;
+    struct view *v;
+    struct view_trace_entry *entries;
+    uint32_t count;
+    uint8_t id[TRACE_ID_BYTES];
+    test_trace_id(trace, id);
+    arena_init(&a, 64 * MIB);
+    must(view_begin(st, SLICE("t"), &v, &err), &err);
+    must(view_trace_entries(v, id, &a, &entries, &count, &err), &err);
+    view_end(v);
+    arena_done(&a);
+    return (int)count;
+}
+
+static void test_entries_of_traces_are_still_found(void)
+{
+    enum { SEGMENTS = 6, ENTRIES = 50 };
+    struct err err;
+    uint32_t added;
+    new_dir("traced", 0);
+    struct store *st = open_with(0);
+    for (int i = 0; i < SEGMENTS; i++) {
+        struct test_batch b;
+        test_batch_init(&b, "t");
+        for (int n = 0; n < ENTRIES; n++) {
+            char set[64];
+            (void)snprintf(set, sizeof set, "{trace_id=\"%032x\"}", n % 7 == 6 ? 0 : n % 7 + 1);
+            test_batch_add(&b, n % 2 == 0 ? "{a=\"1\"}" : "{a=\"2\"}", i * 1000 + n, "x", set);
+        }
+        must(test_batch_append(st, &b, &added, &err), &err);
+        test_batch_done(&b);
+        seal(st);
+    }
+    int before[8];
+    for (int t = 1; t < 8; t++)
+        before[t] = traced_entries(st, (uint64_t)t);
+    store_upkeep(st);
+    is_int(list().segments, 1, "segments with entries of traces are joined");
+    ok(before[1] == SEGMENTS * 8 && before[7] == 0, "each trace has its entries");
+    bool same = true;
+    for (int t = 1; t < 8; t++)
+        same = same && traced_entries(st, (uint64_t)t) == before[t];
+    ok(same, "and has them still");
+    store_close(st);
+}
+
+static void test_expired_spans_are_rewritten_away(void)
+{
+    new_dir("expired-spans", 0);
+    clock_set_wall_ns(NOW_NS);
+    struct store *st = open_with(14 * NS_PER_DAY);
+    struct test_span span = {.trace = 1, .id = 1, .service = "cart", .name = "old", .start_ns = NOW_NS - 13 * NS_PER_DAY};
+    push_span(st, "t", &span);
+    span = (struct test_span){.trace = 2, .id = 2, .service = "cart", .name = "new", .start_ns = NOW_NS};
+    push_span(st, "t", &span);
+    seal(st);
+    struct store_stats stats;
+    clock_set_wall_ns(NOW_NS + NS_PER_DAY + COMPACT_SLACK_NS + 1);
+    store_upkeep(st);
+    store_stats(st, &stats);
+    is_int((int64_t)stats.segment_spans, 1, "an expired span is rewritten away");
+    char *got = trace_of(st, "t", 2);
+    ok(strstr(got, "new") != NULL, "the other stays");
+    free(got);
+    store_close(st);
+    clock_set_wall_ns(0);
+}
+
 static void test_expired_parts_are_rewritten_away(void)
 {
     new_dir("expired", 0);
@@ -453,6 +586,9 @@ int main(void)
     test_many_small_segments_become_few();
     test_order_and_duplicates();
     test_metadata_and_tenants_survive();
+    test_spans_survive();
+    test_entries_of_traces_are_still_found();
+    test_expired_spans_are_rewritten_away();
     test_expired_parts_are_rewritten_away();
     test_a_running_query_finishes_on_what_it_holds();
     test_damage_is_left_where_it_is();

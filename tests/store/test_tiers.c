@@ -79,5 +79,10 @@ int main(void)
     ok(tiers_pick(in.s, 4, &first, &count) && count == 4, "streams up to their limit");
     in.s[0].streams++;
     ok(!tiers_pick(in.s, 4, &first, &count), "and not above it");
+    in = input_of("1x4");
+    in.s[3].spans = COMPACT_SPANS_MAX;
+    ok(tiers_pick(in.s, 4, &first, &count) && count == 4, "spans up to theirs");
+    in.s[0].spans = 1;
+    ok(!tiers_pick(in.s, 4, &first, &count), "and not above it");
     return tap_done();
 }

@@ -56,6 +56,15 @@
     X(EVICTED_SEGMENTS, "mstore_dropped_segments_total", "reason=\"max_bytes\"", "Segments taken away whole, by reason.") \
     X(EXPIRED_ENTRIES, "mstore_dropped_entries_total", "reason=\"expired\"", "Entries taken away, by reason.") \
     X(EVICTED_ENTRIES, "mstore_dropped_entries_total", "reason=\"max_bytes\"", "Entries taken away, by reason.") \
+    X(DUPLICATE_ENTRIES, "mstore_dropped_entries_total", "reason=\"duplicate\"", "Entries taken away, by reason.") \
+    X(COMPACTIONS, "mstore_compactions_total", "", "Rewrites of segments that were published.") \
+    X(COMPACTION_FAILURES, "mstore_compaction_failures_total", "", "Rewrites of segments that failed.") \
+    X(COMPACTION_SEGMENTS, "mstore_compaction_segments_total", "", "Segments that rewrites replaced.") \
+    X(COMPACTION_LINE_BYTES, "mstore_compaction_line_bytes_total", "", "Bytes of lines read by rewrites.") \
+    X(COMPACTION_READ_BYTES, "mstore_compaction_read_bytes_total", "", "Bytes of segment files that rewrites replaced.") \
+    X(COMPACTION_WRITTEN_BYTES, "mstore_compaction_written_bytes_total", "", "Bytes of segment files that rewrites made.") \
+    X(DUPLICATE_SPANS, "mstore_dropped_spans_total", "reason=\"duplicate\"", "Spans taken away, by reason.") \
+    X(EXPIRED_SPANS, "mstore_dropped_spans_total", "reason=\"expired\"", "Spans taken away, by reason.") \
     X(QUERIES, "mstore_queries_total", "", "Queries run.")                                         \
     X(QUERY_FAILURES, "mstore_query_failures_total", "", "Queries answered with an error.")        \
     X(QUERY_LINES, "mstore_query_lines_total", "", "Lines scanned by queries.")                    \
@@ -91,6 +100,7 @@
     X(QUERY_SECONDS, "mstore_query_duration_seconds", "", "Time a query took, queueing included.") \
     X(WAL_SYNC_SECONDS, "mstore_wal_sync_duration_seconds", "", "Time of one fdatasync.")          \
     X(SEAL_SECONDS, "mstore_seal_duration_seconds", "", "Time to seal and publish a generation.")   \
+    X(COMPACTION_SECONDS, "mstore_compaction_duration_seconds", "", "Time of one rewrite, rests included.") \
     X(RETENTION_SECONDS, "mstore_retention_duration_seconds", "", "Time to drop one segment.")
 
 enum metric_counter {

@@ -76,7 +76,7 @@ static const struct {
     {line_logfmt, "{a=\"b\"} | logfmt | latency > 300ms", "latency"},
 };
 
-static bool count_hit(void *ctx, const struct scan_hit *hit)
+static bool count_hit(void *ctx, struct scan_hit *hit)
 {
     (void)hit;
     ++*(uint64_t *)ctx;

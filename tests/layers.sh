@@ -30,6 +30,7 @@ check "xxhash has one door" 'xxhash' $(files src tools | grep -v '^src/base/hash
 check "libmicrohttpd has one door" 'microhttpd' $(files src tools | grep -v '^src/server/http\.c')
 check "libcurl has one door" 'curl/' $(files src tools | grep -v '^src/store/blob/transport\.c')
 check "nettle has one door" 'nettle/' $(files src tools | grep -v '^src/base/digest\.c')
+check "sqlite has one door" 'sqlite3' $(files src tools | grep -v '^tools/export_sqlite\.c')
 check "RE2 has one door" 're2/' $(files src tools | grep -v '^src/query/regex\.cc')
 check "tools do not include the server" 'server/' $(files tools)
 echo "1..$count"

@@ -21,6 +21,7 @@ static const char HELP[] =
     "       mstore-dump inspect [--json] DIR            all files of a data directory, in short\n"
     "       mstore-dump cat [options] DIR|FILE          entries, as lines or NDJSON\n"
     "       mstore-dump query [options] DIR|FILE QUERY  the answer to a LogQL query\n"
+    "       mstore-dump export [options] DIR|FILE       entries and spans to NDJSON, CSV or SQLite\n"
     "       mstore-dump verify [--quiet] DIR            every checksum, and the index against the files\n"
     "       mstore-dump rebuild DIR                     make the index anew from the segments (needs the lock)\n"
     "\n"
@@ -37,6 +38,13 @@ static const char HELP[] =
     "  --tenant NAME   as above\n"
     "  --format F      lines (default), ndjson, csv, or json as the HTTP API answers\n"
     "  --explain       instead of the answer, how it came about\n"
+    "\n"
+    "options of export:\n"
+    "  --out FILE      where to (default: standard output); must not exist\n"
+    "  --format F      ndjson, csv, sqlite (default: by the suffix of --out: .db, .sqlite, .csv; else ndjson).\n"
+    "                  CSV has spans in a file of their own: logs.csv and logs.spans.csv\n"
+    "  --what W        entries, spans or all (default)\n"
+    "  --query QUERY, --from, --to, --tenant  as of cat; the times are of spans, too, by their start\n"
     "\n"
     "exit status: 0 good, 1 problems found, 2 wrong usage, 3 cannot read\n";
 
@@ -167,7 +175,7 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(int argc, char **argv);
-    } commands[] = {{"inspect", dump_inspect}, {"cat", dump_cat}, {"query", dump_query}, {"verify", dump_verify}, {"rebuild", dump_rebuild}};
+    } commands[] = {{"inspect", dump_inspect}, {"cat", dump_cat}, {"query", dump_query}, {"export", dump_export}, {"verify", dump_verify}, {"rebuild", dump_rebuild}};
     (void)setlocale(LC_CTYPE, "C.UTF-8");
     if (argc < 2)
         return fputs(HELP, stderr), EXIT_USAGE;

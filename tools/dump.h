@@ -9,6 +9,7 @@ enum { EXIT_GOOD = 0, EXIT_FOUND = 1, EXIT_USAGE = 2, EXIT_BROKEN = 3 };
 int dump_inspect(int argc, char **argv);
 int dump_cat(int argc, char **argv);
 int dump_query(int argc, char **argv);
+int dump_export(int argc, char **argv);
 int dump_verify(int argc, char **argv);
 int dump_rebuild(int argc, char **argv);
 

@@ -100,6 +100,8 @@ static void print_segment(struct seg *seg, const struct seg_directory *d, bool d
         printf("  %-9s %12" PRIu64 " bytes from %12" PRIu64 ": %.2f to 1\n", column_names[c], sums[c].stored,
                sums[c].raw, ratio(sums[c].raw, sums[c].stored));
     print_spans(seg, details);
+    if (f->inputs_count > 0)
+        printf("  rewritten %" PRIu64 " times\n", seg_rewrites(f->gen));
     for (uint32_t i = 0; i < f->inputs_count; i++)
         printf("  made from generation %016" PRIx64 "\n", f->inputs[i]);
     struct buf text;

@@ -32,7 +32,18 @@
 #define DISK_LOW_BYTES_DEFAULT (256 * MIB)       // free space below which pushes are refused: 503
 #define STORE_FROZEN_MAX UINT32_C(2)             // generations the keeper may lag behind; then pushes wait
 #define STORE_WAIT_NS_MAX (INT64_C(10) * 1000000000) // how long a push waits for the keeper; then 503
+#define COMPACT_INPUTS_MAX UINT32_C(64)          // segments joined at once: what a header can name
+#define COMPACT_INPUTS_MIN UINT32_C(4)           // fewer are not worth a rewrite
+#define COMPACT_TIER_BYTES_MIN (1 * MIB)         // size tiers of files: below 1, 4, 16, 64, 256 MiB
+#define COMPACT_TIER_BYTES_MAX (256 * MIB)
+#define COMPACT_OUTPUT_BYTES_MAX (512 * MIB)     // files joined at once; bounds the room that both need for a while
+#define COMPACT_MIXED_BYTES_MAX (32 * MIB)       // more than this at once only where it is of about one day
+#define COMPACT_STREAMS_MAX UINT64_C(400000)     // streams of files joined at once: bounds the tables in memory
+#define COMPACT_SPANS_MAX UINT64_C(200000)       // spans of files joined at once: they are sorted in memory
+#define SPAN_MERGE_BYTES_MAX (512 * MIB)         // which they may take; a segment that needs more is not joined
+#define COMPACT_SLACK_NS (INT64_C(24) * 3600 * 1000000000) // expired entries wait so long for their segment to go whole
 #define BLOCK_LINE_BYTES (256 * KIB)             // lines of one block; bench/README.md has the trade
+#define COMPACT_BLOCK_LINE_BYTES (256 * KIB)     // likewise, of compacted segments
 #define BLOCK_ENTRIES_MAX UINT32_C(65536)        // entries of one block: bounds what empty lines cost
 #define BLOCK_RAW_BYTES_MAX (64 * MIB)           // any decoded column; above is corruption
 #define FILTER_BLOCK_BYTES_MIN (4 * KIB)         // stored; a smaller block is read as fast as its filter
@@ -67,6 +78,7 @@
 #define QUERY_REGEXES_MAX 128                    // 400; regexes of one query
 #define QUERY_MATCHERS_MAX 1000                  // 400; loki-http.md 4.3
 #define QUERY_ENTRIES_MAX 5000                   // 400; `limit` of a log query
+#define QUERY_TENANTS_MAX 64                     // 400; tenants that one query spans
 #define QUERY_LENGTH_NS_MAX (INT64_C(721) * 3600 * 1000000000) // 400; end - start
 #define QUERY_POINTS_MAX 11000                   // 400; steps of a metric query
 #define QUERY_SERIES_MAX 500                     // 400; series of a metric result

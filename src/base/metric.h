@@ -56,6 +56,15 @@
     X(EVICTED_SEGMENTS, "mstore_dropped_segments_total", "reason=\"max_bytes\"", "Segments taken away whole, by reason.") \
     X(EXPIRED_ENTRIES, "mstore_dropped_entries_total", "reason=\"expired\"", "Entries taken away, by reason.") \
     X(EVICTED_ENTRIES, "mstore_dropped_entries_total", "reason=\"max_bytes\"", "Entries taken away, by reason.") \
+    X(DUPLICATE_ENTRIES, "mstore_dropped_entries_total", "reason=\"duplicate\"", "Entries taken away, by reason.") \
+    X(COMPACTIONS, "mstore_compactions_total", "", "Rewrites of segments that were published.") \
+    X(COMPACTION_FAILURES, "mstore_compaction_failures_total", "", "Rewrites of segments that failed.") \
+    X(COMPACTION_SEGMENTS, "mstore_compaction_segments_total", "", "Segments that rewrites replaced.") \
+    X(COMPACTION_LINE_BYTES, "mstore_compaction_line_bytes_total", "", "Bytes of lines read by rewrites.") \
+    X(COMPACTION_READ_BYTES, "mstore_compaction_read_bytes_total", "", "Bytes of segment files that rewrites replaced.") \
+    X(COMPACTION_WRITTEN_BYTES, "mstore_compaction_written_bytes_total", "", "Bytes of segment files that rewrites made.") \
+    X(DUPLICATE_SPANS, "mstore_dropped_spans_total", "reason=\"duplicate\"", "Spans taken away, by reason.") \
+    X(EXPIRED_SPANS, "mstore_dropped_spans_total", "reason=\"expired\"", "Spans taken away, by reason.") \
     X(QUERIES, "mstore_queries_total", "", "Queries run.")                                         \
     X(QUERY_FAILURES, "mstore_query_failures_total", "", "Queries answered with an error.")        \
     X(QUERY_LINES, "mstore_query_lines_total", "", "Lines scanned by queries.")                    \
@@ -67,7 +76,8 @@
     X(S3_FAILURES, "mstore_s3_failures_total", "", "Calls to the object store given up.")          \
     X(S3_PUT_BYTES, "mstore_s3_put_bytes_total", "", "Bytes stored in the object store.")          \
     X(S3_GOT_BYTES, "mstore_s3_got_bytes_total", "", "Bytes read from the object store.")          \
-    X(HTTP_REFUSED, "mstore_http_refused_total", "", "Requests refused because a queue was full.")
+    X(HTTP_REFUSED, "mstore_http_refused_total", "", "Requests refused because a queue was full.") \
+    X(TAIL_DROPPED, "mstore_tail_entries_dropped_total", "", "Entries not given to tails that do not read.")
 
 #define METRIC_GAUGES(X)                                                                           \
     X(HEAD_BYTES, "mstore_head_bytes", "", "Memory of open and frozen heads.")                     \
@@ -80,6 +90,7 @@
     X(DISK_FREE_BYTES, "mstore_disk_free_bytes", "", "What the disk of the data directory has left.") \
     X(DISK_LOW, "mstore_disk_low", "", "1 while the disk has less left than the low-water mark: pushes are refused.") \
     X(STORE_WRITABLE, "mstore_store_writable", "", "1 while pushes can be stored.")                \
+    X(TAILS, "mstore_tails", "", "Live tails.")                                                    \
     X(CONNECTIONS, "mstore_connections", "", "Open connections.")                                  \
     X(QUERIES_RUNNING, "mstore_queries_running", "", "Queries running now.")
 
@@ -89,6 +100,7 @@
     X(QUERY_SECONDS, "mstore_query_duration_seconds", "", "Time a query took, queueing included.") \
     X(WAL_SYNC_SECONDS, "mstore_wal_sync_duration_seconds", "", "Time of one fdatasync.")          \
     X(SEAL_SECONDS, "mstore_seal_duration_seconds", "", "Time to seal and publish a generation.")   \
+    X(COMPACTION_SECONDS, "mstore_compaction_duration_seconds", "", "Time of one rewrite, rests included.") \
     X(RETENTION_SECONDS, "mstore_retention_duration_seconds", "", "Time to drop one segment.")
 
 enum metric_counter {

@@ -10,9 +10,9 @@ static bool fail(struct pb *p, const char *what)
 
 static bool take_varint(struct pb *p, uint64_t *out)
 {
+    size_t left = rd_left(&p->rd);
     *out = rd_varint(&p->rd);
-    return !p->rd.bad ||
-           fail(p, rd_left(&p->rd) >= VARINT_BYTES_MAX ? "proto: integer overflow" : "unexpected EOF");
+    return !p->rd.bad || fail(p, left >= VARINT_BYTES_MAX ? "proto: integer overflow" : "unexpected EOF");
 }
 
 static bool take_tag(struct pb *p, struct pb_field *f)
@@ -66,7 +66,7 @@ static bool skip_group(struct pb *p, uint32_t number, int depth)
     return false;
 }
 
-bool pb_next(struct pb *p, struct pb_field *out)
+bool pb_next_long(struct pb *p, struct pb_field *out)
 {
     while (p->bad == NULL && rd_left(&p->rd) > 0 && take_tag(p, out)) {
         if (out->wire != PB_START)

@@ -29,7 +29,26 @@ static inline struct pb pb_of(struct slice s)
 }
 
 // The next field; groups are skipped. False at the end, or on a failure.
-bool pb_next(struct pb *p, struct pb_field *out);
+bool pb_next_long(struct pb *p, struct pb_field *out); // the general case
+static inline bool pb_next(struct pb *p, struct pb_field *out)
+{
+    enum { NEAR_BYTES = 128 }; // lengths and values of one byte
+    const uint8_t *at = p->rd.pos;
+    size_t left = rd_left(&p->rd);
+    if (p->bad == NULL && left >= 2 && at[0] >= 1 << 3 && at[0] < 0x80 && at[1] < NEAR_BYTES) {
+        if ((at[0] & 7) == PB_BYTES && at[1] <= left - 2) {
+            *out = (struct pb_field){.number = at[0] >> 3, .wire = PB_BYTES, .bytes = {at + 2, at[1]}};
+            p->rd.pos = at + 2 + at[1];
+            return true;
+        }
+        if ((at[0] & 7) == PB_VARINT) {
+            *out = (struct pb_field){.number = at[0] >> 3, .wire = PB_VARINT, .value = at[1]};
+            p->rd.pos = at + 2;
+            return true;
+        }
+    }
+    return pb_next_long(p, out);
+}
 // Marks a known field with another wire type as a failure.
 static inline bool pb_is(struct pb *p, const struct pb_field *f, enum pb_wire wire)
 {

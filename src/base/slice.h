@@ -1,6 +1,7 @@
 /* slice.h -- borrowed bytes: pointer and length by value. May hold NUL; never owns. */
 #pragma once
 
+#include <ctype.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -58,4 +59,33 @@ static inline size_t slice_find(struct slice hay, struct slice needle)
         return SIZE_MAX;
     const uint8_t *hit = (const uint8_t *)memmem(hay.ptr, hay.len, needle.ptr, needle.len);
     return hit != NULL ? (size_t)(hit - hay.ptr) : SIZE_MAX;
+}
+
+static inline struct slice slice_trim(struct slice s)
+{
+    while (s.len > 0 && isspace(s.ptr[0]))
+        s = slice_from(s, 1);
+    while (s.len > 0 && isspace(s.ptr[s.len - 1]))
+        s.len--;
+    return s;
+}
+
+// Takes the next item off a list; there is one more item than there are separators.
+//     for (struct slice rest = list, item; slice_next(&rest, ',', &item);) ...
+static inline bool slice_next(struct slice *rest, char separator, struct slice *item_out)
+{
+    if (rest->ptr == NULL)
+        return false;
+    size_t at = slice_find(*rest, (struct slice){(const uint8_t *)&separator, 1});
+    *item_out = at == SIZE_MAX ? *rest : slice_of(rest->ptr, at);
+    *rest = at == SIZE_MAX ? (struct slice){0} : slice_from(*rest, at + 1);
+    return true;
+}
+
+static inline bool slice_lists(struct slice list, char separator, struct slice wanted)
+{
+    for (struct slice item; slice_next(&list, separator, &item);)
+        if (slice_eq(item, wanted))
+            return true;
+    return false;
 }

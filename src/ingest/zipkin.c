@@ -77,11 +77,6 @@ static void mapping_done(struct mapping *m)
 }
 
 // There is room for it.
-static void add(struct span_attributes *to, const char *key, struct span_value value)
-{
-    to->items[to->count++] = (struct span_attribute){slice_cstr(key), value};
-}
-
 static void add_text(struct span_attributes *to, struct slice key, struct slice text)
 {
     to->items[to->count++] = (struct span_attribute){key, {.kind = VALUE_STRING, .bytes = text}};
@@ -245,21 +240,21 @@ static void place_status(struct mapping *m)
         add_text(attributes, SLICE("otel.status_description"), m->status_text);
 }
 
-static void place_endpoint(struct span_attributes *to, const struct zipkin_endpoint *e, const char *ip, const char *port)
+void zipkin_add_endpoint(struct span_attributes *to, const struct zipkin_endpoint *endpoint, const char *service,
+                         const char *ip, const char *port)
 {
-    if (e->ip.len > 0)
-        add(to, ip, (struct span_value){.kind = VALUE_STRING, .bytes = e->ip});
-    if (e->port != 0)
-        add(to, port, (struct span_value){.kind = VALUE_INT, .integer = e->port});
+    if (service != NULL && endpoint->service.len > 0)
+        add_text(to, slice_cstr(service), endpoint->service);
+    if (endpoint->ip.len > 0)
+        add_text(to, slice_cstr(ip), endpoint->ip);
+    if (endpoint->port != 0)
+        to->items[to->count++] = (struct span_attribute){slice_cstr(port), {.kind = VALUE_INT, .integer = endpoint->port}};
 }
 
 static void place_endpoints(struct mapping *m, const struct zipkin_span *z)
 {
-    struct span_attributes *to = &m->span.attributes;
-    place_endpoint(to, &z->local, "net.host.ip", "net.host.port");
-    if (z->remote.service.len > 0)
-        add(to, "peer.service", (struct span_value){.kind = VALUE_STRING, .bytes = z->remote.service});
-    place_endpoint(to, &z->remote, "net.peer.ip", "net.peer.port");
+    zipkin_add_endpoint(&m->span.attributes, &z->local, NULL, "net.host.ip", "net.host.port");
+    zipkin_add_endpoint(&m->span.attributes, &z->remote, "peer.service", "net.peer.ip", "net.peer.port");
     if (m->service.ptr == NULL)
         m->service = z->local.service;
     if (m->service.len > 0)
@@ -273,8 +268,10 @@ static bool place_times(struct mapping *m, const struct zipkin_span *z, struct e
         return false;
     if (__builtin_add_overflow(m->span.start_ns, duration_ns, &m->span.end_ns))
         return err_set(err, ERR_INPUT, "a duration of %" PRIu64 " microseconds is out of range", z->duration_us);
+    struct span_attributes *attributes = &m->span.attributes;
     if (z->time_us == 0)
-        add(&m->span.attributes, "otel.zipkin.absentField.startTime", (struct span_value){.kind = VALUE_BOOL, .flag = true});
+        attributes->items[attributes->count++] = (struct span_attribute){
+            SLICE("otel.zipkin.absentField.startTime"), {.kind = VALUE_BOOL, .flag = true}};
     for (size_t i = 0; i < z->annotations_count; i++) {
         uint64_t time_ns;
         if (!zipkin_ns(z->annotations[i].time_us, &time_ns, err))

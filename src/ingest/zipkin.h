@@ -42,10 +42,14 @@ MUST_CHECK bool zipkin_tag(struct zipkin_span *z, struct arena *a, struct label 
 
 MUST_CHECK bool zipkin_add(struct spans *spans, const struct zipkin_span *z, struct err *err);
 
-// --- shared by its encodings ----------------------------------------------------------------------------
+// --- shared by its versions and encodings ----------------------------------------------------------------------------
 
 // Nanoseconds of microseconds; ERR_INPUT when they do not fit.
 MUST_CHECK bool zipkin_ns(uint64_t us, uint64_t *ns_out, struct err *err);
+enum { ZIPKIN_ENDPOINT_ATTRIBUTES = 3 };
+// Adds the attributes of an endpoint, for which there is room; `service` may be NULL.
+void zipkin_add_endpoint(struct span_attributes *to, const struct zipkin_endpoint *endpoint, const char *service,
+                         const char *ip, const char *port);
 // An identifier in hex of 1 to 2 * bytes digits, padded with zeros on the left. A failure is noted in j.
 void zipkin_json_id(struct json *j, uint8_t *to, size_t bytes);
 // A whole number that is no string.

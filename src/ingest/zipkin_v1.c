@@ -14,6 +14,7 @@ struct annotation {
 
 struct binary_annotation {
     struct slice key, value;
+    bool address; // `sa`, `ca` or `ma`, of value true: the endpoint is the other side
     struct zipkin_endpoint endpoint;
 };
 
@@ -69,6 +70,8 @@ static void take_binary(struct json *j, struct binary_annotation *out)
             continue;
         if (slice_eq(key, SLICE("key")))
             out->key = json_string(j);
+        else if (slice_eq(key, SLICE("value")) && json_peek(j) == 't')
+            out->address = slice_eq(json_raw(j), SLICE("true"));
         else if (slice_eq(key, SLICE("value")))
             out->value = json_string(j);
         else if (slice_eq(key, SLICE("endpoint")))
@@ -76,6 +79,9 @@ static void take_binary(struct json *j, struct binary_annotation *out)
         else
             (void)json_raw(j);
     }
+    if (out->address && !slice_eq(out->key, SLICE("sa")) && !slice_eq(out->key, SLICE("ca")) &&
+        !slice_eq(out->key, SLICE("ma")))
+        json_fail(j, "expected a string");
 }
 
 static void take_annotations(struct json *j, struct v1_span *v)
@@ -193,6 +199,10 @@ static void place_binaries(struct mapping *m, const struct v1_span *v)
 {
     for (size_t i = 0; i < v->binaries_count; i++) {
         const struct binary_annotation *b = &v->binaries[i];
+        if (b->address) {
+            zipkin_add_endpoint(&m->attributes, &b->endpoint, "peer.service", "net.peer.ip", "net.peer.port");
+            continue;
+        }
         note_service(m, &b->endpoint);
         if (slice_eq(b->key, SLICE("census.status_code"))) {
             m->census_code = b->value;
@@ -278,7 +288,7 @@ static bool add_span(struct v1_span *v, struct spans *spans, struct err *err)
     struct span_attribute resource_items[RESOURCE_ATTRIBUTES];
     AUTO(mapping_done) struct mapping m = {.resource = {.items = resource_items}};
     buf_init(&m.events, 0);
-    m.attributes.items = arena_array(spans->arena, v->binaries_count, sizeof *m.attributes.items);
+    m.attributes.items = arena_array(spans->arena, v->binaries_count, ZIPKIN_ENDPOINT_ATTRIBUTES * sizeof *m.attributes.items);
     if (m.attributes.items == NULL)
         return spans_finish(spans, err);
     if (!check(&v->span, err) || !place_annotations(&m, v, err))

@@ -128,12 +128,11 @@ static void encode_stats(struct buf *b, const struct query_stats *s, int64_t que
 void encode_flags(struct buf *b, struct slice flags)
 {
     buf_put_cstr(b, "\"encodingFlags\":[");
-    for (bool first = true; flags.ptr != NULL; first = false) {
-        size_t comma = slice_find(flags, SLICE(","));
+    bool first = true;
+    for (struct slice flag; slice_next(&flags, ',', &flag); first = false) {
         if (!first)
             buf_put_byte(b, ',');
-        jsonout_string(b, comma == SIZE_MAX ? flags : slice_of(flags.ptr, comma));
-        flags = comma == SIZE_MAX ? (struct slice){0} : slice_from(flags, comma + 1);
+        jsonout_string(b, flag);
     }
     buf_put_byte(b, ']');
 }

@@ -60,16 +60,16 @@ static void explain_labels(struct buf *b, const struct wanted_labels *w)
 void explain_selection(struct buf *b, const struct ast_logs *logs, const struct pipeline *p,
                        const struct wanted_labels *wanted, bool lengths, const char *how)
 {
-    struct slice needle = pipeline_needle(p);
+    struct needle needle = pipeline_needle(p);
     buf_put_cstr(b, "selection    ");
     ast_print_selector(b, logs);
     buf_put_cstr(b, "\n  index      decides streams and times\n");
     if (how != NULL)
         buf_printf(b, "  totals     %s\n", how);
     explain_filters(b, p);
-    if (needle.len > 0) {
+    if (needle.text.len > 0) {
         buf_put_cstr(b, "  searched   ");
-        labels_quote(b, needle);
+        labels_quote(b, needle.text);
         buf_put_cstr(b, " over whole blocks, before any stage\n");
     }
     if (has_parser(logs->stages))

@@ -90,7 +90,7 @@ static void sift_up(struct top *t, uint32_t at)
 }
 
 // Copies what has to outlive the loaded run. Lines that are pushed out again are garbage in the arena.
-static void keep(struct top *t, struct hit *h, const struct scan_hit *found)
+static void keep(struct top *t, struct hit *h, struct scan_hit *found)
 {
     const struct line *l = &found->line;
     struct arena *a = &t->scan->arena;
@@ -106,7 +106,7 @@ static void keep(struct top *t, struct hit *h, const struct scan_hit *found)
     h->parsed = line_parsed(l, a);
 }
 
-static bool offer(void *ctx, const struct scan_hit *found)
+static bool offer(void *ctx, struct scan_hit *found)
 {
     struct top *t = ctx;
     struct hit h = {.time_ns = found->line.time_ns,
@@ -451,7 +451,7 @@ struct visiting {
     void *ctx;
 };
 
-static bool visit_hit(void *ctx, const struct scan_hit *hit)
+static bool visit_hit(void *ctx, struct scan_hit *hit)
 {
     struct visiting *v = ctx;
     const struct line *l = &hit->line;

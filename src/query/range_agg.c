@@ -180,6 +180,7 @@ struct range_agg {
     enum token_kind fn;
     const struct ast_log_range *range;
     bool sums;  // counts or bytes: no samples are kept
+    bool plain; // entries of a stream with equal metadata go to one series
     bool bytes;
     int64_t from_ns, to_ns; // of entries
     struct view_selection sel;
@@ -188,6 +189,14 @@ struct range_agg {
     } *tasks;
     size_t tasks_count, tasks_room;
     struct gatherer *gatherers; // one a scan
+};
+
+// Series that entries went to lately, by the values of the labels that are grouped by.
+enum { RECENT_SERIES = 64, RECENT_BYTES = 112 };
+struct recent {
+    uint8_t key[RECENT_BYTES];
+    uint32_t key_len; // 0: none
+    size_t number;
 };
 
 struct gatherer {
@@ -205,6 +214,7 @@ struct gatherer {
     // Entries of a stream share few metadata sets: the last one's series.
     struct slice last_metadata;
     size_t last_number;
+    struct recent recent[RECENT_SERIES];
 };
 
 // --- one entry --------------------------------------------------------------------------------------
@@ -248,13 +258,47 @@ static bool add_series(struct gatherer *p, size_t number)
     return true;
 }
 
+// The place of an entry among the recent ones; NULL: its series does not depend on some labels alone.
+static struct recent *recent_of(struct gatherer *p, const struct line *l, struct recent *key)
+{
+    const struct range_agg *r = p->r;
+    const struct ast *around = r->plan->around;
+    const struct ast_grouping *g = around != NULL ? around->vector_agg.grouping : r->plan->ast->range_agg.grouping;
+    if (g == NULL || g->without || l->error.len > 0 || l->error_details.len > 0 || l->preserve_error)
+        return NULL;
+    size_t len = 0;
+    for (uint32_t i = 0; i < g->names_count; i++) {
+        bool found;
+        struct slice value = line_label(l, g->names[i], &found);
+        if (value.len > UINT8_MAX || len + 2 + value.len > RECENT_BYTES)
+            return NULL;
+        key->key[len++] = found;
+        key->key[len++] = (uint8_t)value.len;
+        if (value.len > 0)
+            memcpy(key->key + len, value.ptr, value.len);
+        len += value.len;
+    }
+    if (len == 0)
+        return NULL;
+    key->key_len = (uint32_t)len;
+    uint64_t first = 0, last = 0;
+    memcpy(&first, key->key, len < sizeof first ? len : sizeof first);
+    memcpy(&last, key->key + (len < sizeof last ? 0 : len - sizeof last), len < sizeof last ? len : sizeof last);
+    uint64_t hash = (first ^ last * UINT64_C(0xC2B2AE3D27D4EB4F)) * UINT64_C(0x9E3779B97F4A7C15);
+    return &p->recent[hash >> 32 & (RECENT_SERIES - 1)];
+}
+
 static bool number_of(struct gatherer *p, const struct line *l, size_t *number_out)
 {
     const struct range_agg *r = p->r;
-    bool plain = !pipeline_sets_labels(r->plan->pipeline) && r->range->unwrap == NULL;
-    if (plain && p->last_number != SIZE_MAX && l->metadata.ptr == p->last_metadata.ptr &&
+    if (r->plain && p->last_number != SIZE_MAX && l->metadata.ptr == p->last_metadata.ptr &&
         l->metadata.len == p->last_metadata.len) {
         *number_out = p->last_number;
+        return true;
+    }
+    struct recent key, *recent = r->plain ? NULL : recent_of(p, l, &key);
+    if (recent != NULL && recent->key_len == key.key_len && memcmp(recent->key, key.key, key.key_len) == 0) {
+        *number_out = recent->number;
         return true;
     }
     size_t before = p->table.count;
@@ -264,8 +308,13 @@ static bool number_of(struct gatherer *p, const struct line *l, size_t *number_o
         return scan_fail_memory(p->scan);
     if (p->table.count > before && !add_series(p, number))
         return false;
+    if (recent != NULL) {
+        memcpy(recent->key, key.key, key.key_len);
+        recent->key_len = key.key_len;
+        recent->number = number;
+    }
     p->last_metadata = l->metadata;
-    p->last_number = plain ? number : SIZE_MAX;
+    p->last_number = r->plain ? number : SIZE_MAX;
     *number_out = number;
     return true;
 }
@@ -378,26 +427,26 @@ static void add_totals(struct gathered *g, uint32_t first, uint32_t end, uint64_
     }
 }
 
-static bool add_hit(void *ctx, const struct scan_hit *hit)
+static bool add_hit(void *ctx, struct scan_hit *hit)
 {
     struct gatherer *p = ctx;
     const struct range_agg *r = p->r;
-    struct line l = hit->line;
+    struct line *l = &hit->line;
     uint32_t first, end;
     size_t number;
     double value = 1;
-    if (!steps_of(p, l.time_ns, &first, &end))
+    if (!steps_of(p, l->time_ns, &first, &end))
         return true;
-    if (r->range->unwrap != NULL && (!unwrap(r, &l, &value) || !pipeline_keeps(r->plan->post, &l)))
+    if (r->range->unwrap != NULL && (!unwrap(r, l, &value) || !pipeline_keeps(r->plan->post, l)))
         return true;
-    if (l.error.len > 0 && !l.preserve_error)
-        return pipeline_error(p, &l);
-    if (!number_of(p, &l, &number))
+    if (l->error.len > 0 && !l->preserve_error)
+        return pipeline_error(p, l);
+    if (!number_of(p, l, &number))
         return false;
     struct gathered *g = &p->gathered[number];
     if (!r->sums)
-        return add_sample(p, g, (struct sample){l.time_ns, value});
-    add_totals(g, first, end, 1, l.text.len);
+        return add_sample(p, g, (struct sample){l->time_ns, value});
+    add_totals(g, first, end, 1, l->text.len);
     return true;
 }
 
@@ -776,6 +825,7 @@ bool range_agg_eval(struct evaluation *ev, const struct ast *ast, struct matrix 
         .range = &ast->range_agg.range,
         .bytes = counts_bytes(ast),
         .sums = is_sum(ast),
+        .plain = !pipeline_sets_labels(plan->pipeline) && ast->range_agg.range.unwrap == NULL,
     };
     unsigned gatherers = crew_workers(ev->context->crew);
     bool good = scan_team_begin(&team, ev->context, err) && gather(&r, &team, err);

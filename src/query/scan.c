@@ -1,13 +1,14 @@
 /*
  * scan.c -- see scan.h.
  *
- * A literal that every kept line must contain is searched for over the lines of a run as one piece: a run
- * without it costs one memmem, and no entry is looked at.
+ * A literal that every kept line must contain, or none may, is searched for over the lines of a run as one piece:
+ * where it is not, no entry is looked at.
  */
 #include "base/limits.h"
 #include "query/scan.h"
 
 #include "base/clock.h"
+#include "base/finder.h"
 #include "query/crew.h"
 
 #include <assert.h>
@@ -268,10 +269,15 @@ void scan_bounds(const struct run_entries *e, int64_t from_ns, int64_t to_ns, ui
     *end_out = lower_bound(e, to_ns);
 }
 
-// The entry that a byte of the run's text belongs to.
+// The entry that a byte of the run's text belongs to; mostly one of the next.
 static uint32_t entry_of(const struct run_entries *e, uint32_t first, uint32_t end, const uint8_t *at)
 {
-    uint32_t low = first, high = end;
+    uint32_t low = first, step = 1;
+    while (low + step < end && e->lines[low + step] <= at) {
+        low += step;
+        step *= 2;
+    }
+    uint32_t high = low + step < end ? low + step : end;
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
         if (e->lines[middle] <= at)
@@ -283,16 +289,18 @@ static uint32_t entry_of(const struct run_entries *e, uint32_t first, uint32_t e
 }
 
 // First entry in [first, end) whose line contains the needle, or `end`.
-static uint32_t next_with(const struct run_entries *e, uint32_t first, uint32_t end, struct slice needle)
+static uint32_t next_with(const struct run_entries *e, uint32_t first, uint32_t end, const struct finder *f)
 {
+    if (first == end)
+        return end;
     const uint8_t *text_end = e->lines[end - 1] + e->line_bytes[end - 1];
     for (const uint8_t *at = e->lines[first]; at < text_end;) {
-        const uint8_t *hit = memmem(at, (size_t)(text_end - at), needle.ptr, needle.len);
+        const uint8_t *hit = finder_next(f, at, text_end);
         if (hit == NULL)
             return end;
-        uint32_t entry = entry_of(e, first, end, hit);
-        if (hit + needle.len <= e->lines[entry] + e->line_bytes[entry])
-            return entry;
+        first = entry_of(e, first, end, hit);
+        if (hit + f->needle.len <= e->lines[first] + e->line_bytes[first])
+            return first;
         at = hit + 1; // it reaches across the line's end
     }
     return end;
@@ -302,63 +310,82 @@ struct run_scan {
     struct scan *s;
     const struct pipeline *p;
     const struct run_entries *e;
-    struct slice stream_labels;
-    bool (*visit)(void *ctx, const struct scan_hit *hit);
+    bool (*visit)(void *ctx, struct scan_hit *hit);
     void *ctx;
+    size_t stage;        // of the pipeline, to begin with
+    struct scan_hit hit; // of the entry in hand
 };
 
 static bool scan_entry(struct run_scan *r, uint32_t n)
 {
     const struct run_entries *e = r->e;
-    struct scan_hit hit = {
-        .position = n,
-        .line = {
-            .time_ns = e->times_ns[n],
-            .text = e->lines != NULL ? slice_of(e->lines[n], e->line_bytes[n]) : (struct slice){0},
-            .stream = r->stream_labels,
-            .metadata = e->metadata != NULL ? e->metadata[n] : LABELS_EMPTY,
-            .space = &r->s->space,
-            .scratch = &r->s->scratch,
-        }};
-    hit.text = hit.line.text;
+    struct line *l = &r->hit.line;
+    r->hit.position = n;
+    l->time_ns = e->times_ns[n];
+    if (e->lines != NULL)
+        r->hit.text = l->text = slice_of(e->lines[n], e->line_bytes[n]);
+    if (e->metadata != NULL)
+        l->metadata = e->metadata[n];
+    l->error = l->error_details = (struct slice){0};
+    l->preserve_error = l->opened = false;
     bool go_on = true;
-    if (pipeline_keeps(r->p, &hit.line)) {
+    if (pipeline_keeps_from(r->p, r->stage, l)) {
         r->s->stats.lines_matched++;
-        go_on = r->visit(r->ctx, &hit);
+        go_on = r->visit(r->ctx, &r->hit);
     }
     arena_reset(&r->s->scratch);
     return go_on;
 }
 
-static bool scan_with_needle(struct run_scan *r, uint32_t first, uint32_t end, struct slice needle)
+static bool scan_entries(struct run_scan *r, uint32_t first, uint32_t end)
 {
-    for (uint32_t n = next_with(r->e, first, end, needle); n < end;
-         n = n + 1 < end ? next_with(r->e, n + 1, end, needle) : end)
+    for (uint32_t n = first; n < end; n++)
         if (!scan_entry(r, n))
             return false;
     return true;
 }
 
+static bool scan_with_needle(struct run_scan *r, uint32_t first, uint32_t end, const struct finder *f, bool absent)
+{
+    while (first < end) {
+        uint32_t with = next_with(r->e, first, end, f);
+        bool go_on = absent ? scan_entries(r, first, with) : with == end || scan_entry(r, with);
+        if (!go_on)
+            return false;
+        first = with < end ? with + 1 : end;
+    }
+    return true;
+}
+
 bool scan_run(struct scan *s, const struct pipeline *p, struct slice stream_labels,
               const struct run_entries *e, uint32_t first, uint32_t end, bool forward,
-              bool (*visit)(void *ctx, const struct scan_hit *hit), void *ctx)
+              bool (*visit)(void *ctx, struct scan_hit *hit), void *ctx)
 {
     if (first >= end)
         return true;
-    struct run_scan r = {s, p, e, stream_labels, visit, ctx};
+    struct run_scan r = {
+        .s = s, .p = p, .e = e, .visit = visit, .ctx = ctx,
+        .hit.line = {.stream = stream_labels, .metadata = LABELS_EMPTY, .space = &s->space, .scratch = &s->scratch}};
     s->stats.lines_scanned += end - first;
     if (e->line_bytes != NULL)
         for (uint32_t n = first; n < end; n++)
             s->stats.bytes_scanned += e->line_bytes[n];
-    struct slice needle = pipeline_needle(p);
-    if (needle.len > 0 && e->lines_base != NULL) {
-        if (forward)
-            return scan_with_needle(&r, first, end, needle);
+    struct needle needle = pipeline_needle(p);
+    if (needle.text.len > 0 && e->lines_base != NULL) {
+        struct finder f;
+        finder_init(&f, needle.text);
+        if (forward) {
+            r.stage = needle.stage;
+            return scan_with_needle(&r, first, end, &f, needle.absent);
+        }
         // Backward one cannot search; but a run without the text is done at once.
-        first = next_with(e, first, end, needle);
+        if (!needle.absent)
+            first = next_with(e, first, end, &f);
     }
-    for (uint32_t i = 0; i < end - first; i++)
-        if (!scan_entry(&r, forward ? first + i : end - 1 - i))
+    if (forward)
+        return scan_entries(&r, first, end);
+    while (end > first)
+        if (!scan_entry(&r, --end))
             return false;
     return true;
 }

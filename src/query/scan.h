@@ -80,7 +80,7 @@ struct scan_hit {
 };
 bool scan_run(struct scan *s, const struct pipeline *p, struct slice stream_labels,
               const struct run_entries *e, uint32_t first, uint32_t end, bool forward,
-              bool (*visit)(void *ctx, const struct scan_hit *hit), void *ctx);
+              bool (*visit)(void *ctx, struct scan_hit *hit), void *ctx);
 // Columns that running the pipeline takes, times included.
 unsigned scan_columns(const struct pipeline *p);
 // The part of a run's times in [from_ns, to_ns).

@@ -38,10 +38,7 @@ static bool read_targets(const struct params *p, struct arena *a, struct query_v
 {
     struct slice text = params_get(p, "targetLabels"), *names = NULL;
     size_t count = 0, room = 0;
-    while (text.len > 0) {
-        size_t comma = slice_find(text, SLICE(","));
-        struct slice name = comma == SIZE_MAX ? text : slice_of(text.ptr, comma);
-        text = comma == SIZE_MAX ? (struct slice){0} : slice_from(text, comma + 1);
+    for (struct slice name; slice_next(&text, ',', &name);) {
         if (name.len == 0)
             continue;
         if (!arena_grow(a, (void **)&names, sizeof *names, count, &room))

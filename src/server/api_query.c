@@ -11,27 +11,12 @@
 
 #include <strings.h>
 
-static bool has_flag(struct slice flags, struct slice wanted)
-{
-    while (flags.len > 0) {
-        size_t comma = slice_find(flags, SLICE(","));
-        if (slice_eq(comma == SIZE_MAX ? flags : slice_of(flags.ptr, comma), wanted))
-            return true;
-        flags = comma == SIZE_MAX ? (struct slice){0} : slice_from(flags, comma + 1);
-    }
-    return false;
-}
-
 // Logs Drilldown shows what it gets beside a warning, others an error (loki-http.md 1.2).
 static bool is_drilldown(struct slice tags)
 {
     static const char key[] = "source=";
-    for (struct slice rest = tags; rest.ptr != NULL;) {
-        size_t comma = slice_find(rest, SLICE(","));
-        struct slice tag = comma == SIZE_MAX ? rest : slice_of(rest.ptr, comma);
-        rest = comma == SIZE_MAX ? (struct slice){0} : slice_from(rest, comma + 1);
-        while (tag.len > 0 && tag.ptr[0] == ' ')
-            tag = slice_from(tag, 1);
+    for (struct slice tag; slice_next(&tags, ',', &tag);) {
+        tag = slice_trim(tag);
         if (tag.len > strlen(key) && strncasecmp((const char *)tag.ptr, key, strlen(key)) == 0 &&
             slice_eq(slice_from(tag, strlen(key)), SLICE("grafana-lokiexplore-app")))
             return true;
@@ -47,7 +32,7 @@ static bool run(const struct app *app, const struct request *rq, const struct qu
         .crew = app->crew,
         .tenant = rq->tenant,
         .arena = rq->arena,
-        .categorize = has_flag(rq->encoding_flags, SLICE("categorize-labels")),
+        .categorize = slice_lists(rq->encoding_flags, ',', SLICE("categorize-labels")),
         .partial_series = is_drilldown(rq->query_tags),
         .deadline_mono_ns = rq->arrival_mono_ns + app->config->query_timeout_ns,
         .cancelled = rq->cancelled,

@@ -41,11 +41,23 @@ void api_metrics(const struct app *app, const struct request *rq, struct respons
     metric_print(&rs->body);
 }
 
+// `mode`: `defaults`, or `diff` for what differs from them.
 void api_config(const struct app *app, const struct request *rq, struct response *rs)
 {
-    (void)rq;
+    struct params p;
+    struct err err;
+    if (!params_read(rq, &p, &err)) {
+        response_error(rs, &err, true);
+        return;
+    }
+    struct slice mode = params_get(&p, "mode");
+    struct config defaults;
+    config_init(&defaults);
+    config_complete(&defaults);
+    bool plain = slice_eq(mode, SLICE("defaults")), diff = slice_eq(mode, SLICE("diff"));
     rs->content_type = CONTENT_TEXT;
-    config_print_yaml(app->config, &rs->body);
+    config_print_yaml(plain ? &defaults : app->config, diff ? &defaults : NULL, &rs->body);
+    config_done(&defaults);
 }
 
 void api_buildinfo(const struct app *app, const struct request *rq, struct response *rs)

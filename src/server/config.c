@@ -336,6 +336,16 @@ static bool is_loopback(const char *address)
            strncmp(address, "localhost:", 10) == 0;
 }
 
+void config_complete(struct config *c)
+{
+    if (c->head_bytes == 0)
+        c->head_bytes = c->memory_bytes / 8;
+    if (c->listen_count > 0)
+        return;
+    c->listen[c->listen_count++] = copy("127.0.0.1:3100");
+    c->listen[c->listen_count++] = copy("127.0.0.1:4318");
+}
+
 static bool check(struct config *c, struct err *err)
 {
     if (c->data_dir == NULL || c->data_dir[0] == '\0')
@@ -348,15 +358,12 @@ static bool check(struct config *c, struct err *err)
         return err_set(err, ERR_INPUT, "--query-timeout, --tail-duration: longer than 0s");
     if (c->path_prefix != NULL && (c->path_prefix[0] != '/' || c->path_prefix[strlen(c->path_prefix) - 1] == '/'))
         return err_set(err, ERR_INPUT, "--path-prefix %s: expected /path", c->path_prefix);
-    if (c->head_bytes == 0)
-        c->head_bytes = c->memory_bytes / 8;
     for (unsigned i = 0; i < c->listen_count && !c->allow_anonymous; i++)
         if (!is_loopback(c->listen[i]))
             return err_set(err, ERR_INPUT,
                            "--listen %s is reachable from other machines and nothing asks for a token: "
                            "say --allow-anonymous if that is meant", c->listen[i]);
-    if (c->listen_count == 0)
-        return add_listen(c, "127.0.0.1:3100", err) && add_listen(c, "127.0.0.1:4318", err);
+    config_complete(c);
     return true;
 }
 
@@ -413,40 +420,55 @@ static void put_duration(struct buf *b, int64_t ns)
     buf_printf(b, whole ? "%" PRId64 "s" : "%" PRId64 "ms", ns / (whole ? NS_PER_S : NS_PER_MS));
 }
 
-void config_print_yaml(const struct config *c, struct buf *b)
+static void put_setting(struct buf *b, const struct config *c, const struct setting *s)
 {
-    for (size_t i = 0; i < COUNT_OF(settings); i++) {
-        const struct setting *s = &settings[i];
-        const void *from = (const char *)c + s->offset;
-        for (const char *p = s->name; *p != '\0'; p++)
-            buf_put_byte(b, *p == '-' ? '_' : (uint8_t)*p);
-        buf_put_cstr(b, ": ");
-        switch (s->kind) {
-        case KIND_TEXT:
-            buf_put_cstr(b, *(char *const *)from != NULL ? *(char *const *)from : "");
-            break;
-        case KIND_LISTEN:
-            buf_put_byte(b, '[');
-            for (unsigned n = 0; n < c->listen_count; n++)
-                buf_printf(b, "%s\"%s\"", n > 0 ? ", " : "", c->listen[n]);
-            buf_put_byte(b, ']');
-            break;
-        case KIND_BYTES:
-            buf_printf(b, "%" PRIu64, *(const uint64_t *)from);
-            break;
-        case KIND_DURATION:
-            put_duration(b, *(const int64_t *)from);
-            break;
-        case KIND_DURABILITY:
-            buf_put_cstr(b, *(const bool *)from ? "crash" : "sync");
-            break;
-        case KIND_LEVEL:
-            buf_put_cstr(b, diag_level_name((enum diag_level)(*(const int *)from)));
-            break;
-        case KIND_BOOL:
-            buf_put_cstr(b, *(const bool *)from ? "true" : "false");
-            break;
-        }
-        buf_put_byte(b, '\n');
+    const void *from = (const char *)c + s->offset;
+    for (const char *p = s->name; *p != '\0'; p++)
+        buf_put_byte(b, *p == '-' ? '_' : (uint8_t)*p);
+    buf_put_cstr(b, ": ");
+    switch (s->kind) {
+    case KIND_TEXT:
+        buf_put_cstr(b, *(char *const *)from != NULL ? *(char *const *)from : "");
+        break;
+    case KIND_LISTEN:
+        buf_put_byte(b, '[');
+        for (unsigned n = 0; n < c->listen_count; n++)
+            buf_printf(b, "%s\"%s\"", n > 0 ? ", " : "", c->listen[n]);
+        buf_put_byte(b, ']');
+        break;
+    case KIND_BYTES:
+        buf_printf(b, "%" PRIu64, *(const uint64_t *)from);
+        break;
+    case KIND_DURATION:
+        put_duration(b, *(const int64_t *)from);
+        break;
+    case KIND_DURABILITY:
+        buf_put_cstr(b, *(const bool *)from ? "crash" : "sync");
+        break;
+    case KIND_LEVEL:
+        buf_put_cstr(b, diag_level_name((enum diag_level)(*(const int *)from)));
+        break;
+    case KIND_BOOL:
+        buf_put_cstr(b, *(const bool *)from ? "true" : "false");
+        break;
     }
+    buf_put_byte(b, '\n');
+}
+
+void config_print_yaml(const struct config *c, const struct config *except, struct buf *b)
+{
+    struct buf line, other;
+    buf_init(&line, 0);
+    buf_init(&other, 0);
+    for (size_t i = 0; i < COUNT_OF(settings); i++) {
+        buf_reset(&line);
+        buf_reset(&other);
+        put_setting(&line, c, &settings[i]);
+        if (except != NULL)
+            put_setting(&other, except, &settings[i]);
+        if (!slice_eq(buf_slice(&line), buf_slice(&other)))
+            buf_put_slice(b, buf_slice(&line));
+    }
+    buf_done(&line);
+    buf_done(&other);
 }

@@ -1,27 +1,17 @@
 /* gzip.c -- see gzip.h. */
 #include "server/gzip.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <zlib.h>
 
 enum { GZIP_LEVEL = 1, GZIP_WINDOW_BITS = 15 + 16, GZIP_MEMORY_LEVEL = 8 };
-
-static struct slice trim(struct slice s)
-{
-    while (s.len > 0 && isspace(s.ptr[0]))
-        s = slice_from(s, 1);
-    while (s.len > 0 && isspace(s.ptr[s.len - 1]))
-        s.len--;
-    return s;
-}
 
 static bool is_refused(struct slice parameters)
 {
     size_t q = slice_find(parameters, SLICE("q="));
     if (q == SIZE_MAX)
         return false;
-    struct slice value = trim(slice_from(parameters, q + 2));
+    struct slice value = slice_trim(slice_from(parameters, q + 2));
     for (size_t i = 0; i < value.len; i++)
         if (value.ptr[i] != '0' && value.ptr[i] != '.')
             return false;
@@ -30,12 +20,9 @@ static bool is_refused(struct slice parameters)
 
 bool gzip_wanted(struct slice header)
 {
-    while (header.ptr != NULL) {
-        size_t comma = slice_find(header, SLICE(","));
-        struct slice item = comma == SIZE_MAX ? header : slice_of(header.ptr, comma);
-        header = comma == SIZE_MAX ? (struct slice){0} : slice_from(header, comma + 1);
+    for (struct slice item; slice_next(&header, ',', &item);) {
         size_t semicolon = slice_find(item, SLICE(";"));
-        struct slice name = trim(semicolon == SIZE_MAX ? item : slice_of(item.ptr, semicolon));
+        struct slice name = slice_trim(semicolon == SIZE_MAX ? item : slice_of(item.ptr, semicolon));
         if (slice_eq(name, SLICE("gzip")))
             return semicolon == SIZE_MAX || !is_refused(slice_from(item, semicolon + 1));
     }

@@ -52,7 +52,7 @@ enum {
     WATCH_US = 100 * 1000, // between two looks at the clients of running queries
 };
 
-enum exchange_state { EXCHANGE_NEW, EXCHANGE_BODY, EXCHANGE_QUEUED, EXCHANGE_ANSWERED };
+enum exchange_state { EXCHANGE_NEW, EXCHANGE_REFUSED, EXCHANGE_BODY, EXCHANGE_QUEUED, EXCHANGE_ANSWERED };
 
 // Connections whose requests may have heads of a certain size. A connection belongs to one door as long as it lives.
 struct door {
@@ -171,6 +171,17 @@ static enum MHD_Result count_header(void *cls, enum MHD_ValueKind kind, const ch
     return MHD_YES;
 }
 
+// Whether a comma list names the token, in any case.
+static bool has_token(struct slice list, const char *token)
+{
+    for (struct slice one; slice_next(&list, ',', &one);) {
+        one = slice_trim(one);
+        if (one.len == strlen(token) && strncasecmp((const char *)one.ptr, token, one.len) == 0)
+            return true;
+    }
+    return false;
+}
+
 static bool add_header(struct MHD_Response *r, const char *name, const char *value)
 {
     return MHD_add_response_header(r, name, value) == MHD_YES;
@@ -281,6 +292,12 @@ static enum method method_of(const char *method)
                                          : METHOD_OTHER;
 }
 
+static bool has_body(struct exchange *x)
+{
+    struct slice length = header(x, "Content-Length");
+    return header(x, "Transfer-Encoding").len > 0 || (length.len > 0 && !slice_eq(length, SLICE("0")));
+}
+
 static enum MHD_Result on_headers(struct exchange *x, const char *method)
 {
     struct request *rq = &x->request;
@@ -289,8 +306,11 @@ static enum MHD_Result on_headers(struct exchange *x, const char *method)
     rq->content_type = header(x, "Content-Type"); // refusals too are in its encoding
     struct slice target = route_strip(slice_cstr(x->target), x->server->app.config->path_prefix);
     x->route = route_find(target, rq->method, &x->arena, rq, &x->response);
-    if (x->route == NULL)
-        return send_response(x);
+    if (x->route == NULL) {
+        // After an answer to headers alone the library closes; without a body to skip, one call later, it need not.
+        x->state = EXCHANGE_REFUSED;
+        return has_body(x) ? send_response(x) : MHD_YES;
+    }
     if (atomic_fetch_add(&x->server->exchanges, 1) >= SERVER_REQUESTS_MAX) {
         atomic_fetch_sub(&x->server->exchanges, 1);
         return send_busy(x, 503, "too many requests in hand");
@@ -355,7 +375,8 @@ static enum MHD_Result on_whole(struct exchange *x)
     rq->tenant_headers = tenants.count;
     rq->encoding_flags = header(x, "X-Loki-Response-Encoding-Flags");
     rq->query_tags = header(x, "X-Query-Tags");
-    rq->upgrade = header(x, "Upgrade");
+    if (has_token(header(x, "Connection"), "upgrade"))
+        rq->upgrade = header(x, "Upgrade");
     if (slice_eq(header(x, "Sec-WebSocket-Version"), SLICE("13")))
         rq->websocket_key = header(x, "Sec-WebSocket-Key");
     rq->arrival_mono_ns = clock_mono_ns();
@@ -391,6 +412,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
         on_body(x, upload, *upload_bytes);
         *upload_bytes = 0;
         return MHD_YES;
+    case EXCHANGE_REFUSED:
     case EXCHANGE_QUEUED: // resumed: the worker is done with it
         return send_response(x);
     case EXCHANGE_ANSWERED: // an early answer: what is left of the body is thrown away

@@ -203,27 +203,13 @@ static bool read_name(const struct request *rq, struct slice *out, struct err *e
     return check_tenant(rq->tenant_header, err);
 }
 
-// Whether `tenant` is one of those in the list.
-static bool is_listed(struct slice list, struct slice tenant)
-{
-    for (struct slice rest = list; rest.ptr != NULL;) {
-        size_t bar = slice_find(rest, SLICE("|"));
-        if (slice_eq(bar == SIZE_MAX ? rest : slice_of(rest.ptr, bar), tenant))
-            return true;
-        rest = bar == SIZE_MAX ? (struct slice){0} : slice_from(rest, bar + 1);
-    }
-    return false;
-}
-
 // `a|a` is one tenant; what follows a colon is not part of the name. The result is one tenant, or with `many` those that
 // the view is to span.
 static bool read_tenants(const struct request *rq, bool many, struct slice *out, struct err *err)
 {
     struct slice all = {0};
-    for (struct slice rest = rq->tenant_header; rest.ptr != NULL;) {
-        size_t bar = slice_find(rest, SLICE("|"));
-        struct slice one = bar == SIZE_MAX ? rest : slice_of(rest.ptr, bar);
-        rest = bar == SIZE_MAX ? (struct slice){0} : slice_from(rest, bar + 1);
+    unsigned count = 0;
+    for (struct slice rest = rq->tenant_header, one; slice_next(&rest, '|', &one);) {
         size_t colon = slice_find(one, SLICE(":"));
         if (colon != SIZE_MAX)
             one.len = colon;
@@ -235,7 +221,9 @@ static bool read_tenants(const struct request *rq, bool many, struct slice *out,
             all = one;
         else if (!many && !slice_eq(all, one))
             return err_set(err, ERR_INPUT, "multiple org IDs present");
-        else if (!is_listed(all, one))
+        else if (!slice_lists(all, '|', one) && ++count == QUERY_TENANTS_MAX)
+            return err_set(err, ERR_INPUT, "more than %d org IDs in one query", QUERY_TENANTS_MAX);
+        else if (!slice_lists(all, '|', one))
             all = slice_cstr(arena_printf(rq->arena, "%.*s|%.*s", SLICE_FMT(all), SLICE_FMT(one)));
     }
     *out = all;

@@ -42,7 +42,10 @@ void config_done(struct config *c);
 // line). *show_out is set to a text to print and exit 0 (--help, --version), else NULL.
 MUST_CHECK bool config_read(struct config *c, int argc, char **argv, const char **show_out,
                             struct err *err);
-void config_print_yaml(const struct config *c, struct buf *b);
+// `key: value` lines; those that are the same in `except` (NULL: none) left out.
+void config_print_yaml(const struct config *c, const struct config *except, struct buf *b);
+// Fills in what depends on other settings, and the default addresses.
+void config_complete(struct config *c);
 
 struct server;
 

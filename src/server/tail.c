@@ -15,6 +15,7 @@
 #include "base/jsonout.h"
 #include "base/labels.h"
 #include "base/limits.h"
+#include "base/metric.h"
 #include "query/encode.h"
 #include "server/ws.h"
 
@@ -73,6 +74,7 @@ static void take_off(struct tails *all, struct tail *t)
     *place = t->next;
     all->count--;
     all->listening -= t->counted;
+    metric_set(GAUGE_TAILS, all->listening);
     all->pending_bytes -= t->pending_bytes;
     t->pending_bytes = 0;
     if (all->first == NULL) {
@@ -115,6 +117,7 @@ static void put_labels(struct buf *b, struct slice labels, bool legacy)
 
 static void note_dropped(struct tail *t, int64_t time_ns, struct slice labels)
 {
+    metric_add(COUNTER_TAIL_DROPPED, 1);
     if (t->dropped_told == DROPPED_TOLD_MAX)
         return;
     buf_printf(&t->dropped, "%s{\"timestamp\":\"%" PRId64 "\",\"labels\":", t->dropped_told++ > 0 ? "," : "", time_ns);

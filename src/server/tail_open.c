@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/labels.h"
 #include "base/limits.h"
+#include "base/metric.h"
 #include "query/encode.h"
 #include "server/params.h"
 
@@ -42,6 +43,7 @@ static bool start_listening(struct tails *all, struct tail *t, struct err *err)
     all->first = t;
     all->count++;
     all->listening += t->counted;
+    metric_set(GAUGE_TAILS, all->listening);
     (void)pthread_mutex_unlock(&all->lock);
     tails_wake(all);
     return room || err_set(err, ERR_LIMIT, "max concurrent tail requests limit exceeded, count > limit (%u > %u)",
@@ -109,7 +111,7 @@ static bool read_request(struct tail *t, const struct request *rq, struct query_
     struct slice text = arena_copy(&t->arena, params_get(&p, "query"));
     t->tenant = arena_copy(&t->arena, rq->tenant);
     t->flags = rq->encoding_flags.len > 0 ? arena_copy(&t->arena, rq->encoding_flags) : (struct slice){0};
-    t->categorize = !t->legacy && slice_find(t->flags, SLICE("categorize-labels")) != SIZE_MAX;
+    t->categorize = !t->legacy && slice_lists(t->flags, ',', SLICE("categorize-labels"));
     range->from_ns = times.from_ns;
     range->to_ns = times.to_ns > clock_wall_ns() ? times.to_ns : clock_wall_ns();
     return query_parse(text, &t->arena, &t->query, err);

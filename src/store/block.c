@@ -24,6 +24,7 @@ enum { SET_SLOTS_MIN = 64 };
 
 struct block_writer {
     int level;
+    size_t line_bytes_max;
     struct zbuf *z; // owned
     uint32_t entries_count;
     size_t line_bytes;
@@ -35,8 +36,7 @@ struct block_writer {
     struct buf sets;
     uint32_t sets_count;
     uint32_t *set_of; // owned, entries_room
-    struct slice last_set;  // borrowed from the caller's last entry; only compared by address
-    uint32_t last_index;
+    uint32_t last_index; // the last entry's set
     uint32_t *slots;        // owned; set number + 1, or 0
     size_t slots_count;     // a power of two
     struct set_place {
@@ -48,11 +48,12 @@ struct block_writer {
     struct buf scratch;
 };
 
-struct block_writer *block_writer_new(int level)
+struct block_writer *block_writer_new(int level, size_t line_bytes_max)
 {
     struct block_writer *w = calloc(1, sizeof *w);
     assert(w != NULL);
     w->level = level;
+    w->line_bytes_max = line_bytes_max;
     w->z = zbuf_new();
     w->slots_count = SET_SLOTS_MIN;
     w->slots = calloc(w->slots_count, sizeof *w->slots);
@@ -88,8 +89,8 @@ size_t block_line_bytes(const struct block_writer *w)
 
 bool block_full(const struct block_writer *w)
 {
-    return w->line_bytes >= BLOCK_LINE_BYTES || w->entries_count >= BLOCK_ENTRIES_MAX ||
-           w->sets.len >= BLOCK_LINE_BYTES;
+    return w->line_bytes >= w->line_bytes_max || w->entries_count >= BLOCK_ENTRIES_MAX ||
+           w->sets.len >= w->line_bytes_max;
 }
 
 struct slice block_lines(const struct block_writer *w)
@@ -119,8 +120,10 @@ static void rehash_sets(struct block_writer *w)
 // The number of a metadata set in this block; adds it when it is new.
 static uint32_t set_index(struct block_writer *w, struct slice set)
 {
-    if (w->sets_count > 0 && set.ptr == w->last_set.ptr && set.len == w->last_set.len)
-        return w->last_index; // neighbours mostly share one interned set
+    // Neighbours mostly share one set.
+    const struct set_place *last = w->sets_count > 0 ? &w->places[w->last_index] : NULL;
+    if (last != NULL && slice_eq(slice_of(w->sets.ptr + last->pos, last->len), set))
+        return w->last_index;
     uint64_t hash = hash64(set);
     size_t at = hash & (w->slots_count - 1);
     for (; w->slots[at] != 0; at = (at + 1) & (w->slots_count - 1)) {
@@ -143,7 +146,7 @@ static uint32_t set_index(struct block_writer *w, struct slice set)
     return index;
 }
 
-void block_add(struct block_writer *w, int64_t time_ns, struct slice line, struct slice metadata)
+bool block_add(struct block_writer *w, int64_t time_ns, struct slice line, struct slice metadata)
 {
     assert(w->entries_count < BLOCK_ENTRIES_MAX);
     if (w->entries_count == w->times_room) {
@@ -152,14 +155,16 @@ void block_add(struct block_writer *w, int64_t time_ns, struct slice line, struc
         w->set_of = realloc(w->set_of, w->times_room * sizeof *w->set_of);
         assert(w->times_ns != NULL && w->set_of != NULL);
     }
-    w->last_index = set_index(w, metadata);
-    w->last_set = metadata;
+    uint32_t index = set_index(w, metadata);
+    bool same = w->entries_count > 0 && index == w->last_index;
+    w->last_index = index;
     w->times_ns[w->entries_count] = time_ns;
     w->set_of[w->entries_count] = w->last_index;
     w->entries_count++;
     put_varint(&w->lengths, line.len);
     buf_put_slice(&w->lines, line);
     w->line_bytes += line.len;
+    return same;
 }
 
 static bool put_column(struct block_writer *w, struct slice raw, struct buf *out,

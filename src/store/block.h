@@ -36,10 +36,12 @@ struct block_place {
 
 struct block_writer;
 
-struct block_writer *block_writer_new(int level); // zstd level
+// zstd level; a block is full with that many bytes of lines, or of metadata sets.
+struct block_writer *block_writer_new(int level, size_t line_bytes_max);
 void block_writer_free(struct block_writer *w);
-// Copies the entry. The caller flushes before a limit of block_full() is passed.
-void block_add(struct block_writer *w, int64_t time_ns, struct slice line, struct slice metadata);
+// Copies the entry. The caller flushes before a limit of block_full() is passed. True when its metadata is that of the entry
+// before, in this block.
+bool block_add(struct block_writer *w, int64_t time_ns, struct slice line, struct slice metadata);
 uint32_t block_entries(const struct block_writer *w);
 size_t block_line_bytes(const struct block_writer *w);
 bool block_full(const struct block_writer *w);

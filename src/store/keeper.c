@@ -27,6 +27,8 @@
 #define KEEPER_PAUSE_NS_MAX (30 * NS_PER_S)
 // Low when sealing: pushes share the machine with it. Compaction may raise it.
 enum { SEAL_LEVEL = 1 };
+// Of its time that upkeep works while pushes run.
+enum { KEEPER_SHARE_PERCENT = 25 };
 
 void keeper_add_frozen(struct store *st, uint32_t count)
 {
@@ -59,7 +61,8 @@ static bool write_segment(struct store *st, struct head *head, struct index_segm
     char path[STORE_PATH_BYTES];
     store_segment_path(st, head_gen(head), path);
     struct seg_writer_options options = {
-        .dir = st->segments_dir, .path = path, .gen = head_gen(head), .level = SEAL_LEVEL};
+        .dir = st->segments_dir, .path = path, .gen = head_gen(head), .level = SEAL_LEVEL,
+        .block_bytes = BLOCK_LINE_BYTES};
     AUTO(seg_writer_freep) struct seg_writer *w = NULL;
     struct seg_directory *directory;
     return seg_writer_open(&options, &w, err) && head_write(head, w, err) &&
@@ -178,6 +181,52 @@ static bool wait_for_work(struct store *st, int64_t not_before_ns, bool *work_ou
     return go_on;
 }
 
+// --- upkeep -----------------------------------------------------------------------------------------
+
+static bool pushes_run(struct store *st)
+{
+    struct head_stats stats = {0};
+    pthread_rwlock_rdlock(&st->gen_lock);
+    if (st->head != NULL)
+        head_stats(st->head, &stats);
+    pthread_rwlock_unlock(&st->gen_lock);
+    return stats.applied_mono_ns != 0 && clock_mono_ns() - stats.applied_mono_ns < NS_PER_S;
+}
+
+bool keeper_yield(struct store *st, int64_t *since_ns, struct err *err)
+{
+    int64_t now_ns = clock_mono_ns(), worked_ns = now_ns - *since_ns;
+    int64_t rest_ns = pushes_run(st) ? worked_ns * (100 - KEEPER_SHARE_PERCENT) / KEEPER_SHARE_PERCENT : 0;
+    struct timespec until = mono_at(now_ns + rest_ns);
+    pthread_mutex_lock(&st->keeper_lock);
+    bool seal = false, may_seal = st->keeper_err.code == ERR_NONE || st->hurry;
+    for (bool in_time = true; in_time && !st->stop && !seal;) {
+        seal = st->frozen_count > 0 && may_seal;
+        if (seal || rest_ns == 0 || st->upkeep_asked > st->upkeep_done)
+            break;
+        in_time = pthread_cond_timedwait(&st->keeper_wake, &st->keeper_lock, &until) == 0;
+    }
+    bool stop = st->stop;
+    pthread_mutex_unlock(&st->keeper_lock);
+    if (stop)
+        return err_set(err, ERR_CANCELLED, "the store is being closed");
+    while (seal && seal_oldest(st)) {
+        pthread_mutex_lock(&st->keeper_lock);
+        seal = st->frozen_count > 0 && !st->stop;
+        pthread_mutex_unlock(&st->keeper_lock);
+    }
+    *since_ns = clock_mono_ns();
+    return true;
+}
+
+static bool may_go_on(struct store *st)
+{
+    pthread_mutex_lock(&st->keeper_lock);
+    bool go_on = !st->stop && st->frozen_count == 0;
+    pthread_mutex_unlock(&st->keeper_lock);
+    return go_on;
+}
+
 // What is done between seals.
 static void upkeep(struct store *st)
 {
@@ -186,6 +235,9 @@ static void upkeep(struct store *st)
     pthread_mutex_unlock(&st->keeper_lock);
     rotate_idle(st);
     retain(st);
+    while (compact(st))
+        if (!may_go_on(st))
+            return; // seals first; what is left to do is found again
     pthread_mutex_lock(&st->keeper_lock);
     st->upkeep_done = asked;
     pthread_cond_broadcast(&st->published);

@@ -50,6 +50,21 @@ static bool commit_happened(struct store *st, uint64_t number)
     return read.manifest == number;
 }
 
+// Opens what goes: a view that holds it, and has not read it yet, then still can (S4). A file that cannot be opened is damaged
+// for such a view before and after.
+static void pin(struct store *st, const uint64_t *gone, size_t gone_count)
+{
+    struct err ignored;
+    pthread_mutex_lock(&st->manifest_lock);
+    struct manifest *m = manifest_ref(st->manifest);
+    pthread_mutex_unlock(&st->manifest_lock);
+    for (size_t i = 0; i < gone_count; i++)
+        for (uint32_t n = 0; n < m->segments_count; n++)
+            if (m->segments[n].row.gen == gone[i] && !seg_load(m->segments[n].seg, &ignored))
+                break;
+    manifest_unref(m);
+}
+
 bool publish_swap(struct store *st, const uint64_t *gone, size_t gone_count, const struct index_segment *row,
                   struct seg_directory *directory, struct err *err)
 {
@@ -59,6 +74,7 @@ bool publish_swap(struct store *st, const uint64_t *gone, size_t gone_count, con
         store_segment_path(st, row->gen, path);
         seg = seg_new(path, row->gen);
     }
+    pin(st, gone, gone_count);
     uint64_t number = prepare_manifest(st, gone, gone_count, seg, row);
     struct index_swap swap = {.gone = gone, .gone_count = gone_count, .segment = row, .manifest = number};
     if (row != NULL) {

@@ -257,6 +257,9 @@ static bool settle_orphan(struct recovery *r, struct found *f, struct err *err)
     AUTO(seg_unrefp) struct seg *seg = segment_of(r, f->gen);
     struct err why;
     if (!seg_load(seg, &why)) {
+        bool exists = true;
+        if (r->st->options.read_only && fs_exists(seg_path(seg), &exists, err) && !exists)
+            return err_set(err, ERR_NOT_FOUND, "%s: is gone", seg_path(seg));
         if (why.code != ERR_CORRUPT) {
             *err = why;
             return false;
@@ -267,8 +270,11 @@ static bool settle_orphan(struct recovery *r, struct found *f, struct err *err)
     }
     if (inputs_are_here(r, seg_footer(seg)) || is_replaced(r, f->gen))
         return forget_segment(r, f, err);
-    if (add_row(r, f, seg, &why))
+    if (add_row(r, f, seg, &why)) {
+        if (r->st->options.read_only) // open from now on: a running server may compact it away
+            f->seg = MOVE(seg);
         return true;
+    }
     if (why.code != ERR_CORRUPT) {
         *err = why;
         return false;
@@ -479,7 +485,8 @@ static void fill_manifest(struct recovery *r)
             continue;
         if (!f->has_seg)
             report_lost(r, f);
-        f->seg = segment_of(r, f->gen);
+        if (f->seg == NULL)
+            f->seg = segment_of(r, f->gen);
         segments[count++] = (struct manifest_segment){f->seg, f->row};
     }
     qsort(segments, count, sizeof *segments, by_age);
@@ -514,6 +521,9 @@ bool recover(struct store *st, struct err *err)
     for (int i = 1; !good && st->options.read_only && err->code == ERR_NOT_FOUND && i < RELIST_MAX; i++)
         good = settle(&r, err);
     if (!good)
+        return false;
+    // What was removed stays removed: compaction builds on it.
+    if (!st->options.read_only && !fs_sync_dir(st->segments_dir, err))
         return false;
     st->gen_next = 1;
     fill_manifest(&r);

@@ -105,11 +105,13 @@ static struct lifetime *find(struct store *st, uint64_t gen)
     return NULL;
 }
 
-static void forget(struct store *st, uint64_t gen)
+void retain_forget(struct store *st, const uint64_t *gens, size_t count)
 {
-    struct lifetime *l = find(st, gen);
-    if (l != NULL)
-        *l = st->lifetimes[--st->lifetimes_count];
+    for (size_t i = 0; i < count; i++) {
+        struct lifetime *l = find(st, gens[i]);
+        if (l != NULL)
+            *l = st->lifetimes[--st->lifetimes_count];
+    }
 }
 
 const struct lifetime *retain_lifetime(struct store *st, const struct manifest_segment *s, int64_t now_ns)
@@ -161,8 +163,7 @@ static bool drop(struct store *st, const uint64_t *gens, size_t count, struct er
     if (!retain_unlink_logs(st, gens, count, err) || !publish_swap(st, gens, count, NULL, NULL, err))
         return false;
     publish_unlink(st, gens, count);
-    for (size_t i = 0; i < count; i++)
-        forget(st, gens[i]);
+    retain_forget(st, gens, count);
     metric_observe_ns(HISTOGRAM_RETENTION_SECONDS, (clock_mono_ns() - begun_ns) / (int64_t)count);
     return true;
 }

@@ -17,6 +17,8 @@ MUST_CHECK bool lifetime_of(const struct retention *r, const struct manifest_seg
                             struct err *err);
 // NULL while nothing in it can have expired. Valid until the next call. The keeper's thread.
 const struct lifetime *retain_lifetime(struct store *st, const struct manifest_segment *s, int64_t now_ns);
+// Segments that are no more.
+void retain_forget(struct store *st, const uint64_t *gens, size_t count);
 // Removes what may be left of logs of sealed generations, durably. The keeper's thread.
 MUST_CHECK bool retain_unlink_logs(struct store *st, const uint64_t *gens, size_t count, struct err *err);
 

@@ -61,6 +61,7 @@ struct seg_writer_options {
     const uint64_t *inputs; // generations that this one replaces; none for a sealed head
     uint32_t inputs_count;
     int level; // zstd
+    size_t block_bytes; // lines of one block
 };
 
 MUST_CHECK bool seg_writer_open(const struct seg_writer_options *options, struct seg_writer **w_out,

@@ -32,8 +32,7 @@ struct seg_spans_writer {
     uint32_t tenants_count, tenants_room;
     uint32_t current;           // whose entries or spans came last; UINT32_MAX: none
     uint32_t span_tenant;       // whose spans are in `block`
-    struct slice last_metadata; // of the last entry, and what it carries
-    bool last_traced;
+    bool last_traced;           // whether the last entry carries a trace's ID, and which
     uint64_t last_hash;
 };
 
@@ -84,11 +83,10 @@ static struct tenant_writer *tenant_of(struct seg_spans_writer *w, struct slice 
 }
 
 void seg_spans_entry(struct seg_spans_writer *w, struct slice tenant, struct hash128 fingerprint,
-                     struct slice metadata, uint32_t block)
+                     struct slice metadata, bool same, uint32_t block)
 {
-    if (metadata.ptr != w->last_metadata.ptr || metadata.len != w->last_metadata.len) {
+    if (!same) {
         uint8_t trace_id[TRACE_ID_BYTES];
-        w->last_metadata = metadata;
         w->last_traced = trace_id_of_entry(metadata, trace_id);
         w->last_hash = w->last_traced ? trace_hash(trace_id) : 0;
     }

@@ -20,9 +20,9 @@ struct seg_spans_writer *seg_spans_writer_new(int level);
 void seg_spans_writer_free(struct seg_spans_writer *w); // NULL is fine
 
 // A log entry in `block`, of the stream with that fingerprint: noted when its metadata carries a
-// trace's ID.
+// trace's ID. `same`: its metadata is that of the call before.
 void seg_spans_entry(struct seg_spans_writer *w, struct slice tenant, struct hash128 fingerprint,
-                     struct slice metadata, uint32_t block);
+                     struct slice metadata, bool same, uint32_t block);
 // The next span, in the order of span_block.h, tenants ascending. May append a block to `out`,
 // whose end is at `pos` of the file before.
 MUST_CHECK bool seg_spans_add(struct seg_spans_writer *w, struct slice tenant,

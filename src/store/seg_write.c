@@ -19,8 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-// A large stream begins a block of its own when the open one is at least this full.
-#define BLOCK_SHARE_BYTES (BLOCK_LINE_BYTES / 2)
 // Columns gathered before a write(2).
 #define WRITE_BYTES (1 * MIB)
 
@@ -31,6 +29,7 @@ struct seg_writer {
     char *tmp_path;
     int fd;
     int level;
+    size_t share_bytes; // a stream begins a block of its own when the open one is at least this full
     struct seg_footer footer;
     // The file so far.
     struct buf out; // not yet written
@@ -94,7 +93,8 @@ bool seg_writer_open(const struct seg_writer_options *options, struct seg_writer
     w->path = join(options->path, "");
     w->tmp_path = join(options->path, ".tmp");
     w->level = options->level;
-    w->block = block_writer_new(options->level);
+    w->share_bytes = options->block_bytes / 2;
+    w->block = block_writer_new(options->level, options->block_bytes);
     w->spans = seg_spans_writer_new(options->level);
     w->filter = filter_builder_new();
     w->blocks_hash = hash_stream_new();
@@ -198,7 +198,7 @@ bool seg_writer_stream(struct seg_writer *w, struct slice tenant, struct slice l
                        struct hash128 fingerprint, struct err *err)
 {
     end_stream(w);
-    if (block_line_bytes(w->block) >= BLOCK_SHARE_BYTES && !end_block(w, err))
+    if (block_line_bytes(w->block) >= w->share_bytes && !end_block(w, err))
         return false;
     struct seg_directory *d = &w->directory;
     if (d->streams_count > 0) {
@@ -239,12 +239,12 @@ bool seg_writer_entry(struct seg_writer *w, int64_t time_ns, struct slice line, 
     }
     if (block_entries(w->block) == w->run_first)
         w->run = (struct index_run){.min_ns = time_ns};
-    block_add(w->block, time_ns, line, metadata);
+    bool same = block_add(w->block, time_ns, line, metadata);
     add_day(w, time_ns);
     w->run.max_ns = w->last_ns = time_ns;
     w->run.line_bytes += line.len;
     const struct index_stream *stream = &w->directory.streams[w->directory.streams_count - 1];
-    seg_spans_entry(w->spans, stream->tenant, stream->fingerprint, metadata, w->blocks_count);
+    seg_spans_entry(w->spans, stream->tenant, stream->fingerprint, metadata, same, w->blocks_count);
 
     struct index_segment *t = &w->footer.totals;
     t->entries++;

@@ -37,7 +37,8 @@ enum span_part {
     PARTS_COUNT,
 };
 
-enum span_part_encoding { PART_RAW = 0, PART_ZSTD = 1 }; // PART_ZSTD: frames back to back
+enum span_part_encoding { PART_RAW = 0, PART_PIECES = 1 };
+enum { PIECE_ZSTD = 1 }; // bit of a piece's varint: compressed; the rest is its raw bytes
 
 struct span_part_place {
     uint8_t encoding; // enum span_part_encoding
@@ -48,9 +49,12 @@ struct span_part_place {
 
 // Numbers: a sequence of `count` of them, which the reader knows.
 enum {
-    NUMBERS_WIDTH_MASK = 0x0f, // bytes of a code
-    NUMBERS_SCALE_SHIFT = 4,   // 2 bits: codes are in 1000^scale
-    NUMBERS_TABLE = 0x40,      // codes are places in a table
+    NUMBERS_WIDTH_MASK = 0x0f, // bytes of a code, or one of those below
+    NUMBERS_BITS_1 = 9,        // codes of less than a byte
+    NUMBERS_BITS_2 = 10,
+    NUMBERS_BITS_4 = 11,
+    NUMBERS_SCALE_SHIFT = 4, // 2 bits: codes are in 1000^scale
+    NUMBERS_TABLE = 0x40,    // codes are places in a table
     NUMBERS_TABLE_MAX = 256,
 };
 

@@ -1,14 +1,15 @@
 /*
  * span_numbers.c -- see span_numbers.h.
  *
- * A number is base + code * 1000^scale, or table[code]; codes have the fewest bytes that hold the largest, and the first
- * bytes of all codes come first, then all second bytes, and so on: what varies little is apart from what varies much.
+ * A number is base + code * 1000^scale, or table[code]. Codes have 1, 2, 4 bits or the fewest bytes that hold the largest;
+ * the first bytes of all codes come first, then all second bytes, and so on: what varies little is apart from what varies
+ * much.
  */
 #include "store/span_numbers.h"
 
 #include "store/span_format.h"
 
-enum { PIECE_BYTES_MIN = 512, CHUNK = 16, TABLE_SLOTS = 1024, TABLE_COUNT_MIN = 64 };
+enum { PIECE_BYTES_MIN = 512, TABLE_SLOTS = 1024, TABLE_COUNT_MIN = 64, TABLE_PACKED_MAX = 16 };
 
 void pieces_done(struct pieces *p)
 {
@@ -33,7 +34,15 @@ void pieces_cut(struct pieces *p, size_t bytes)
 
 static unsigned width_of(uint64_t largest)
 {
-    return largest == 0 ? 0 : (unsigned)(71 - __builtin_clzll(largest)) / 8;
+    if (largest < 16)
+        return largest == 0 ? 0 : largest == 1 ? NUMBERS_BITS_1 : largest < 4 ? NUMBERS_BITS_2 : NUMBERS_BITS_4;
+    return (unsigned)(71 - __builtin_clzll(largest)) / 8;
+}
+
+// Bits of a code; 0 of whole bytes.
+static unsigned bits_of(unsigned width)
+{
+    return width < NUMBERS_BITS_1 ? 0 : 1u << (width - NUMBERS_BITS_1);
 }
 
 // The largest power of 1000 (up to the third) that divides all differences to `base`.
@@ -62,14 +71,14 @@ static uint16_t *table_slot(struct table *t, uint64_t value)
     return &t->slots[at];
 }
 
-// False when there are too many for it.
-static bool table_fill(struct table *t, const uint64_t *values, uint32_t count)
+// False when there are more than `most`.
+static bool table_fill(struct table *t, const uint64_t *values, uint32_t count, unsigned most)
 {
     for (uint32_t i = 0; i < count; i++) {
         uint16_t *slot = i > 0 && values[i] == values[i - 1] ? NULL : table_slot(t, values[i]);
         if (slot == NULL || *slot != 0)
             continue;
-        if (t->count == NUMBERS_TABLE_MAX)
+        if (t->count == most)
             return false;
         t->values[t->count++] = values[i];
         *slot = (uint16_t)t->count;
@@ -77,19 +86,53 @@ static bool table_fill(struct table *t, const uint64_t *values, uint32_t count)
     return true;
 }
 
-static void put_table(struct pieces *to, struct table *t, const uint64_t *values, uint32_t count)
+// How codes are made of numbers.
+struct coding {
+    unsigned width;
+    uint64_t base, factor;
+    struct table *table; // NULL: base and factor count
+};
+
+static inline uint64_t code_of(const struct coding *c, uint64_t value)
 {
-    put_u8(&to->bytes, NUMBERS_TABLE | 1);
-    put_u8(&to->bytes, (uint8_t)(t->count - 1));
-    for (unsigned i = 0; i < t->count; i++)
-        put_u64(&to->bytes, t->values[i]);
-    pieces_cut(to, count);
-    uint8_t *plane = buf_reserve(&to->bytes, count);
-    if (plane == NULL)
+    if (c->table != NULL)
+        return *table_slot(c->table, value) - 1u;
+    return c->factor == 1 ? value - c->base : (value - c->base) / c->factor;
+}
+
+static void put_packed(struct pieces *to, const struct coding *c, const uint64_t *values, uint32_t count)
+{
+    unsigned bits = bits_of(c->width);
+    size_t bytes = ((size_t)count * bits + 7) / 8;
+    uint8_t *packed = buf_reserve(&to->bytes, bytes);
+    if (packed == NULL)
         return;
+    memset(packed, 0, bytes);
     for (uint32_t i = 0; i < count; i++)
-        plane[i] = (uint8_t)(*table_slot(t, values[i]) - 1);
-    to->bytes.len += count;
+        packed[(size_t)i * bits / 8] |= (uint8_t)(code_of(c, values[i]) << (i * bits % 8));
+    to->bytes.len += bytes;
+}
+
+static void put_planes(struct pieces *to, const struct coding *c, const uint64_t *values, uint32_t count)
+{
+    for (unsigned byte = 0; byte < c->width; byte++) {
+        if (byte > 0)
+            pieces_cut(to, count);
+        uint8_t *plane = buf_reserve(&to->bytes, count);
+        if (plane == NULL)
+            return;
+        for (uint32_t i = 0; i < count; i++)
+            plane[i] = (uint8_t)(code_of(c, values[i]) >> (8 * byte));
+        to->bytes.len += count;
+    }
+}
+
+static void put_table(struct pieces *to, const struct coding *c)
+{
+    put_u8(&to->bytes, (uint8_t)(NUMBERS_TABLE | c->width));
+    put_u8(&to->bytes, (uint8_t)(c->table->count - 1));
+    for (unsigned i = 0; i < c->table->count; i++)
+        put_u64(&to->bytes, c->table->values[i]);
 }
 
 void numbers_put(struct pieces *to, const uint64_t *values, uint32_t count)
@@ -100,40 +143,35 @@ void numbers_put(struct pieces *to, const uint64_t *values, uint32_t count)
         least = v < least ? v : least;
         most = v > most ? v : most;
     }
-    uint64_t base = (uint64_t)least, range = (uint64_t)most - base, factor = 1;
-    unsigned scale = range < 1000 ? 0 : scale_of(values, count, base, &factor);
-    unsigned width = width_of(range / factor);
-    if (width > 1 && count >= TABLE_COUNT_MIN) {
-        struct table t = {.count = 0};
-        if (table_fill(&t, values, count) && t.count * sizeof(uint64_t) < count / 2) {
-            put_table(to, &t, values, count);
-            return;
-        }
+    struct coding c = {.base = (uint64_t)least, .factor = 1};
+    uint64_t range = (uint64_t)most - c.base;
+    unsigned scale = range < 1000 ? 0 : scale_of(values, count, c.base, &c.factor);
+    c.width = width_of(range / c.factor);
+    struct table t = {.count = 0};
+    if (c.width > 0 && bits_of(c.width) == 0 && count >= TABLE_COUNT_MIN &&
+        table_fill(&t, values, count, c.width == 1 ? TABLE_PACKED_MAX : NUMBERS_TABLE_MAX) &&
+        t.count * sizeof(uint64_t) < count / 2) {
+        c.table = &t;
+        c.width = width_of(t.count - 1);
     }
-    put_u8(&to->bytes, (uint8_t)(width | scale << NUMBERS_SCALE_SHIFT));
-    put_varint(&to->bytes, base);
-    for (unsigned byte = 0; byte < width; byte++) {
-        if (byte > 0)
-            pieces_cut(to, count);
-        uint8_t *plane = buf_reserve(&to->bytes, count);
-        if (plane == NULL)
-            return;
-        if (factor == 1)
-            for (uint32_t i = 0; i < count; i++)
-                plane[i] = (uint8_t)((values[i] - base) >> (8 * byte));
-        else
-            for (uint32_t i = 0; i < count; i++)
-                plane[i] = (uint8_t)((values[i] - base) / factor >> (8 * byte));
-        to->bytes.len += count;
+    if (c.table != NULL) {
+        put_table(to, &c);
+    } else {
+        put_u8(&to->bytes, (uint8_t)(c.width | scale << NUMBERS_SCALE_SHIFT));
+        put_varint(&to->bytes, c.base);
     }
+    if (bits_of(c.width) > 0)
+        put_packed(to, &c, values, count);
+    else
+        put_planes(to, &c, values, count);
 }
 
 // --- reading ------------------------------------------------------------------------------------------
 
 struct planes {
-    unsigned width;
+    unsigned width, bits; // bits 0: whole bytes
     uint64_t base, factor;
-    const uint8_t *bytes; // width * count
+    const uint8_t *bytes;
     uint32_t count;
     uint64_t table[NUMBERS_TABLE_MAX];
     unsigned table_count; // 0: none
@@ -144,10 +182,11 @@ static bool take_planes(struct rd *r, uint32_t count, struct planes *out)
     static const uint64_t factors[] = {1, 1000, 1000000, 1000000000};
     uint8_t form = rd_u8(r);
     *out = (struct planes){.width = form & NUMBERS_WIDTH_MASK, .count = count, .factor = 1};
-    if (form & ~(NUMBERS_WIDTH_MASK | 3 << NUMBERS_SCALE_SHIFT | NUMBERS_TABLE) || out->width > sizeof(uint64_t))
+    if (form & ~(NUMBERS_WIDTH_MASK | 3 << NUMBERS_SCALE_SHIFT | NUMBERS_TABLE) || out->width > NUMBERS_BITS_4)
         return false;
+    out->bits = bits_of(out->width);
     if (form & NUMBERS_TABLE) {
-        if (form != (NUMBERS_TABLE | 1))
+        if (form != (NUMBERS_TABLE | 1) && out->bits == 0)
             return false;
         out->table_count = rd_u8(r) + 1u;
         for (unsigned i = 0; i < out->table_count; i++)
@@ -156,82 +195,105 @@ static bool take_planes(struct rd *r, uint32_t count, struct planes *out)
         out->factor = factors[form >> NUMBERS_SCALE_SHIFT];
         out->base = rd_varint(r);
     }
-    if (r->bad || (uint64_t)out->width * count > rd_left(r))
+    uint64_t bytes = out->bits > 0 ? ((uint64_t)count * out->bits + 7) / 8 : (uint64_t)out->width * count;
+    if (r->bad || bytes > rd_left(r))
         return false;
-    out->bytes = rd_bytes(r, (size_t)out->width * count).ptr;
+    out->bytes = rd_bytes(r, (size_t)bytes).ptr;
     return true;
 }
 
-// Codes of up to four planes, at places [from, from + CHUNK): loops of fixed length, which compilers turn into vectors.
-static void chunk(const struct planes *p, unsigned first, unsigned width, uint32_t from, uint32_t out[restrict CHUNK])
-{
-    size_t n = p->count;
-    const uint8_t *restrict at = p->bytes + first * n + from;
-    switch (width) {
-    case 1:
-        for (size_t i = 0; i < CHUNK; i++)
-            out[i] = at[i];
-        return;
-    case 2:
-        for (size_t i = 0; i < CHUNK; i++)
-            out[i] = (uint32_t)at[i] | (uint32_t)at[n + i] << 8;
-        return;
-    case 3:
-        for (size_t i = 0; i < CHUNK; i++)
-            out[i] = (uint32_t)at[i] | (uint32_t)at[n + i] << 8 | (uint32_t)at[2 * n + i] << 16;
-        return;
-    default:
-        for (size_t i = 0; i < CHUNK; i++)
-            out[i] = (uint32_t)at[i] | (uint32_t)at[n + i] << 8 | (uint32_t)at[2 * n + i] << 16 |
-                     (uint32_t)at[3 * n + i] << 24;
+// Loops of one shape per width, which compilers turn into vectors. `out` has room for the count.
+#define TAKE_CODES(name, type)                                                                                          \
+    static void name(const struct planes *p, type *restrict out)                                                        \
+    {                                                                                                                   \
+        size_t n = p->count;                                                                                            \
+        const uint8_t *restrict at = p->bytes;                                                                          \
+        switch (p->width) {                                                                                             \
+        case 0:                                                                                                         \
+            memset(out, 0, n * sizeof *out);                                                                            \
+            return;                                                                                                     \
+        case 1:                                                                                                         \
+            for (size_t i = 0; i < n; i++)                                                                              \
+                out[i] = at[i];                                                                                         \
+            return;                                                                                                     \
+        case 2:                                                                                                         \
+            for (size_t i = 0; i < n; i++)                                                                              \
+                out[i] = (type)at[i] | (type)at[n + i] << 8;                                                            \
+            return;                                                                                                     \
+        case 3:                                                                                                         \
+            for (size_t i = 0; i < n; i++)                                                                              \
+                out[i] = (type)at[i] | (type)at[n + i] << 8 | (type)at[2 * n + i] << 16;                                \
+            return;                                                                                                     \
+        case NUMBERS_BITS_1:                                                                                            \
+            for (size_t i = 0; i < n / 8; i++)                                                                          \
+                for (unsigned k = 0; k < 8; k++)                                                                        \
+                    out[8 * i + k] = at[i] >> k & 1;                                                                    \
+            for (size_t i = n & ~(size_t)7; i < n; i++)                                                                 \
+                out[i] = at[i / 8] >> i % 8 & 1;                                                                        \
+            return;                                                                                                     \
+        case NUMBERS_BITS_2:                                                                                            \
+            for (size_t i = 0; i < n / 4; i++)                                                                          \
+                for (unsigned k = 0; k < 4; k++)                                                                        \
+                    out[4 * i + k] = at[i] >> 2 * k & 3;                                                                \
+            for (size_t i = n & ~(size_t)3; i < n; i++)                                                                 \
+                out[i] = at[i / 4] >> 2 * (i % 4) & 3;                                                                  \
+            return;                                                                                                     \
+        case NUMBERS_BITS_4:                                                                                            \
+            for (size_t i = 0; i < n / 2; i++) {                                                                        \
+                out[2 * i] = at[i] & 15;                                                                                \
+                out[2 * i + 1] = at[i] >> 4;                                                                            \
+            }                                                                                                           \
+            if (n % 2 != 0)                                                                                             \
+                out[n - 1] = at[n / 2] & 15;                                                                            \
+            return;                                                                                                     \
+        default:                                                                                                        \
+            for (size_t i = 0; i < n; i++)                                                                              \
+                out[i] = (type)at[i] | (type)at[n + i] << 8 | (type)at[2 * n + i] << 16 | (type)at[3 * n + i] << 24;    \
+        }                                                                                                               \
     }
-}
+TAKE_CODES(take_codes32, uint32_t)
+TAKE_CODES(take_codes64, uint64_t)
+#undef TAKE_CODES
 
-static uint64_t code_at(const struct planes *p, uint32_t i)
+// Codes to what they are places of.
+static bool look_up32(const struct planes *p, uint32_t *out)
 {
-    uint64_t code = 0;
-    for (unsigned byte = 0; byte < p->width; byte++)
-        code |= (uint64_t)p->bytes[(size_t)byte * p->count + i] << (8 * byte);
-    return code;
-}
-
-static bool table_good(const struct planes *p)
-{
-    uint8_t largest = 0;
+    uint32_t table[NUMBERS_TABLE_MAX], largest = 0;
+    for (unsigned i = 0; i < p->table_count; i++) {
+        if (p->table[i] > UINT32_MAX)
+            return false;
+        table[i] = (uint32_t)p->table[i];
+    }
     for (uint32_t i = 0; i < p->count; i++)
-        largest = p->bytes[i] > largest ? p->bytes[i] : largest;
-    return p->count == 0 || largest < p->table_count;
+        largest = out[i] > largest ? out[i] : largest;
+    if (largest >= p->table_count)
+        return false;
+    for (uint32_t i = 0; i < p->count; i++)
+        out[i] = table[out[i]];
+    return true;
+}
+
+static bool look_up64(const struct planes *p, uint64_t *out)
+{
+    for (uint32_t i = 0; i < p->count; i++) {
+        if (out[i] >= p->table_count)
+            return false;
+        out[i] = p->table[out[i]];
+    }
+    return true;
 }
 
 bool numbers_take32(struct rd *r, uint32_t count, uint32_t *out)
 {
     struct planes p;
-    if (!take_planes(r, count, &p) || p.width > sizeof(uint32_t) || p.base > UINT32_MAX)
+    if (!take_planes(r, count, &p) || (p.bits == 0 && p.width > sizeof(uint32_t)) || p.base > UINT32_MAX)
         return false;
-    if (p.table_count > 0) {
-        uint32_t table[NUMBERS_TABLE_MAX];
-        for (unsigned i = 0; i < p.table_count; i++) {
-            if (p.table[i] > UINT32_MAX)
-                return false;
-            table[i] = (uint32_t)p.table[i];
-        }
-        if (!table_good(&p))
-            return false;
-        for (uint32_t i = 0; i < count; i++)
-            out[i] = table[p.bytes[i]];
-        return true;
-    }
-    uint32_t i = 0, base = (uint32_t)p.base, factor = (uint32_t)p.factor;
-    if (p.width == 0)
-        for (; i < count; i++)
-            out[i] = base;
-    for (; i + CHUNK <= count; i += CHUNK) {
-        chunk(&p, 0, p.width, i, out + i);
-        for (int k = 0; k < CHUNK; k++)
-            out[i + k] = base + out[i + k] * factor;
-    }
-    for (; i < count; i++)
-        out[i] = base + (uint32_t)code_at(&p, i) * factor;
+    take_codes32(&p, out);
+    if (p.table_count > 0)
+        return look_up32(&p, out);
+    uint32_t base = (uint32_t)p.base, factor = (uint32_t)p.factor;
+    for (uint32_t i = 0; (base != 0 || factor != 1) && i < count; i++)
+        out[i] = base + out[i] * factor;
     return true;
 }
 
@@ -240,31 +302,17 @@ bool numbers_take64(struct rd *r, uint32_t count, uint64_t *out)
     struct planes p;
     if (!take_planes(r, count, &p))
         return false;
-    if (p.table_count > 0) {
-        if (!table_good(&p))
-            return false;
+    take_codes64(&p, out);
+    for (unsigned byte = 4; p.bits == 0 && byte < p.width; byte++) {
+        const uint8_t *restrict plane = p.bytes + (size_t)byte * count;
         for (uint32_t i = 0; i < count; i++)
-            out[i] = p.table[p.bytes[i]];
-        return true;
+            out[i] |= (uint64_t)plane[i] << (8 * byte);
     }
-    uint32_t i = 0;
-    if (p.width == 0)
-        for (; i < count; i++)
-            out[i] = p.base;
-    for (; i + CHUNK <= count; i += CHUNK) {
-        uint32_t low[CHUNK], high[CHUNK] = {0};
-        chunk(&p, 0, p.width < 4 ? p.width : 4, i, low);
-        if (p.width > 4)
-            chunk(&p, 4, p.width - 4, i, high);
-        for (int k = 0; k < CHUNK; k++)
-            out[i + k] = (uint64_t)low[k] | (uint64_t)high[k] << 32;
-        if (p.factor != 1)
-            for (int k = 0; k < CHUNK; k++)
-                out[i + k] *= p.factor;
-        for (int k = 0; k < CHUNK; k++)
-            out[i + k] += p.base;
-    }
-    for (; i < count; i++)
-        out[i] = p.base + code_at(&p, i) * p.factor;
+    if (p.table_count > 0)
+        return look_up64(&p, out);
+    for (uint32_t i = 0; p.factor != 1 && i < count; i++)
+        out[i] *= p.factor;
+    for (uint32_t i = 0; p.base != 0 && i < count; i++)
+        out[i] += p.base;
     return true;
 }

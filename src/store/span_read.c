@@ -139,6 +139,31 @@ uint64_t span_block_read_bytes(const struct span_block *b)
 
 // --- parts --------------------------------------------------------------------------------------------
 
+static bool decode_pieces(struct zbuf *z, struct slice stored, uint8_t *to, size_t bytes, struct err *err)
+{
+    struct rd r = rd_of(stored);
+    while (rd_left(&r) > 0) {
+        uint64_t form = rd_varint(&r), piece = form >> 1;
+        if (r.bad || piece > bytes)
+            return err_set(err, ERR_CORRUPT, "pieces do not add up");
+        if (form & PIECE_ZSTD) {
+            struct slice packed = rd_prefixed(&r);
+            if (r.bad)
+                return err_set(err, ERR_CORRUPT, "pieces do not add up");
+            if (!zbuf_decompress(z, packed, to, (size_t)piece, err))
+                return false;
+        } else {
+            struct slice plain = rd_bytes(&r, (size_t)piece);
+            if (r.bad)
+                return err_set(err, ERR_CORRUPT, "pieces do not add up");
+            memcpy(to, plain.ptr, plain.len);
+        }
+        to += piece;
+        bytes -= (size_t)piece;
+    }
+    return bytes == 0 || err_set(err, ERR_CORRUPT, "pieces do not add up");
+}
+
 static bool decode_part(struct span_block *b, const struct part *part, struct slice stored, struct slice *raw,
                         struct err *err)
 {
@@ -149,13 +174,13 @@ static bool decode_part(struct span_block *b, const struct part *part, struct sl
         *raw = stored;
         return true;
     }
-    if (p->encoding != PART_ZSTD)
+    if (p->encoding != PART_PIECES)
         return err_set(err, ERR_CORRUPT, "encoding %u is not known here", p->encoding);
     uint8_t *to = arena_alloc(b->arena, p->raw_bytes);
     if (to == NULL)
         return arena_ok(b->arena, "span block", err);
     *raw = slice_of(to, p->raw_bytes);
-    return zbuf_decompress(b->inside->z, stored, to, p->raw_bytes, err);
+    return decode_pieces(b->inside->z, stored, to, p->raw_bytes, err);
 }
 
 // Parts that lie side by side, in one read.

@@ -18,7 +18,7 @@
 
 // Columns of one block beyond which it is full, and beyond which their memory is not kept.
 enum { COLUMNS_MAX = 4096, COLUMNS_KEPT_MAX = 1024 };
-enum { NUMBERS_ROOM_MIN = 64, STAT_OTHERS_BIT = 31, HEAD_LEVEL = 1 };
+enum { NUMBERS_ROOM_MIN = 64, STAT_OTHERS_BIT = 31, HEAD_LEVEL = 1, PIECE_GAIN_PART = 16 };
 
 struct numbers { // owned, growing
     uint64_t *items;
@@ -62,7 +62,7 @@ struct span_block_writer {
     struct buf shape;              // of the span that is added
     // Of span_block_flush().
     struct pieces pieces;
-    struct buf head, body;
+    struct buf head, body, packed;
     struct numbers scratch;
     uint32_t *slots; // owned, slots_room; rows + 1 by span ID
     uint32_t slots_room;
@@ -122,7 +122,7 @@ void span_block_writer_free(struct span_block_writer *w)
     for (size_t i = 0; i < COUNT_OF(numbers); i++)
         free(numbers[i]->items);
     struct buf *bufs[] = {&w->span_ids, &w->parent_ids, &w->events, &w->links, &w->trace_ids, &w->shape, &w->head,
-                          &w->body};
+                          &w->body, &w->packed};
     for (size_t i = 0; i < COUNT_OF(bufs); i++)
         buf_done(bufs[i]);
     struct strings *strings[] = {&w->names, &w->messages, &w->states, &w->resources, &w->scopes, &w->shapes};
@@ -355,6 +355,21 @@ void span_block_add(struct span_block_writer *w, const struct span *span)
 
 // --- parts --------------------------------------------------------------------------------------------
 
+// One piece: compressed if that is worth what decoding it costs.
+static bool put_piece(struct span_block_writer *w, struct slice raw, struct err *err)
+{
+    buf_reset(&w->packed);
+    if (!zbuf_compress(w->z, w->level, raw, &w->packed, err))
+        return false;
+    bool worth = w->packed.len + raw.len / PIECE_GAIN_PART < raw.len;
+    put_varint(&w->body, raw.len << 1 | (worth ? PIECE_ZSTD : 0));
+    if (worth)
+        put_prefixed(&w->body, buf_slice(&w->packed));
+    else
+        buf_put_slice(&w->body, raw);
+    return true;
+}
+
 // What is in w->pieces, as the next part.
 static bool put_part(struct span_block_writer *w, struct err *err)
 {
@@ -362,11 +377,11 @@ static bool put_part(struct span_block_writer *w, struct err *err)
     struct slice raw = buf_slice(&p->bytes);
     if (p->bytes.bad || raw.len > SPAN_BLOCK_RAW_BYTES_MAX)
         return err_set(err, ERR_LIMIT, "part of a span block of %zu bytes", raw.len);
-    struct span_part_place place = {.encoding = PART_ZSTD, .raw_bytes = (uint32_t)raw.len};
+    struct span_part_place place = {.encoding = PART_PIECES, .raw_bytes = (uint32_t)raw.len};
     size_t from = w->body.len, at = 0;
     for (unsigned i = 0; i <= p->cuts_count && w->level > 0; i++) {
         size_t to = i < p->cuts_count ? p->cuts[i] : raw.len;
-        if (!zbuf_compress(w->z, w->level, slice_of(raw.ptr + at, to - at), &w->body, err))
+        if (!put_piece(w, slice_of(raw.ptr + at, to - at), err))
             return false;
         at = to;
     }

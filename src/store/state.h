@@ -62,6 +62,14 @@ struct store {
     size_t garbage_count;
     struct lifetime *lifetimes; // owned: retain.c
     size_t lifetimes_count;
+    uint64_t *damaged; // owned: segments that cannot be rewritten: compact.c
+    size_t damaged_count;
+    struct rewritten {
+        uint64_t gen;
+        int64_t at_ns; // wall
+    } *rewritten; // owned: segments that were rewritten alone
+    size_t rewritten_count;
+    int64_t compact_not_before_ns; // after a failure; monotonic
 };
 
 // --- store.c ----------------------------------------------------------------------------------------
@@ -88,6 +96,14 @@ void keeper_start(struct store *st);
 void keeper_stop(struct store *st);
 // Tells the keeper that one more generation is frozen.
 void keeper_add_frozen(struct store *st, uint32_t count);
+// For long work on the keeper's thread, which asks often: lets seals go first, and rests so long that work keeps its share of
+// the time since *since_ns, which it sets anew. False (ERR_CANCELLED) when the keeper has to stop.
+MUST_CHECK bool keeper_yield(struct store *st, int64_t *since_ns, struct err *err);
+
+// --- compact.c --------------------------------------------------------------------------------------
+
+// Does the most pressing piece of compaction. False: nothing more is to be done now. What fails is reported.
+bool compact(struct store *st);
 
 // --- publish.c --------------------------------------------------------------------------------------
 

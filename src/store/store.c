@@ -392,6 +392,8 @@ void store_close(struct store *st)
     fs_close(st->lock_fd);
     free(st->garbage);
     free(st->lifetimes);
+    free(st->damaged);
+    free(st->rewritten);
     pthread_rwlock_destroy(&st->gen_lock);
     pthread_mutex_destroy(&st->manifest_lock);
     pthread_mutex_destroy(&st->keeper_lock);

@@ -125,7 +125,7 @@ MUST_CHECK bool store_append(struct store *store, const struct batch *batch,
 // Freezes the open generation and waits until every frozen one is published. Any thread.
 MUST_CHECK bool store_flush(struct store *store, struct err *err);
 
-// Has the keeper do now what it does in time: take away what has expired and what is above the cap. Waits until nothing is
+// Has the keeper do now what it does in time: take away what has expired and what is above the cap, compact. Waits until nothing is
 // left to do. What fails is reported and tried again later. Any thread.
 void store_upkeep(struct store *store);
 

@@ -16,8 +16,8 @@ static bool add_name(struct tenants *t, struct slice name, struct err *err)
         at++;
     if (at < t->count && slice_eq(t->items[at].name, name))
         return true;
-    if (t->count == TENANTS_MAX)
-        return err_set(err, ERR_INPUT, "more than %d org IDs in one query", TENANTS_MAX);
+    if (t->count == QUERY_TENANTS_MAX)
+        return err_set(err, ERR_INPUT, "more than %d org IDs in one query", QUERY_TENANTS_MAX);
     memmove(&t->items[at + 1], &t->items[at], (t->count - at) * sizeof t->items[0]);
     t->items[at] = (struct tenant){.name = name};
     t->count++;
@@ -31,11 +31,8 @@ bool tenants_read(struct slice text, struct tenants *out, struct err *err)
     if (text.len > 0)
         memcpy(t.text, text.ptr, text.len);
     bool good = true;
-    for (struct slice rest = slice_of(t.text, text.len); good && rest.ptr != NULL;) {
-        size_t bar = slice_find(rest, SLICE("|"));
-        good = add_name(&t, bar == SIZE_MAX ? rest : slice_of(rest.ptr, bar), err);
-        rest = bar == SIZE_MAX ? (struct slice){0} : slice_from(rest, bar + 1);
-    }
+    for (struct slice rest = slice_of(t.text, text.len), name; good && slice_next(&rest, '|', &name);)
+        good = add_name(&t, name, err);
     if (!good)
         tenants_done(&t);
     *out = t;

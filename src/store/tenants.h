@@ -8,8 +8,7 @@
 #pragma once
 
 #include "base/labels.h"
-
-enum { TENANTS_MAX = 64 };
+#include "base/limits.h"
 
 struct tenant {
     struct slice name; // owned by struct tenants
@@ -18,12 +17,12 @@ struct tenant {
 };
 
 struct tenants {
-    struct tenant items[TENANTS_MAX]; // sorted
+    struct tenant items[QUERY_TENANTS_MAX]; // sorted
     uint32_t count;
     char *text; // owned
 };
 
-// Names separated by `|`, in any order and with repeats. ERR_INPUT above TENANTS_MAX.
+// Names separated by `|`, in any order and with repeats. ERR_INPUT above QUERY_TENANTS_MAX.
 MUST_CHECK bool tenants_read(struct slice text, struct tenants *out, struct err *err);
 void tenants_done(struct tenants *t);
 

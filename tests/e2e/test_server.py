@@ -73,6 +73,10 @@ def test_transport(tap, server):
     conn = server.connection()
     statuses = [server.request("GET", "/ready", conn=conn).status for _ in range(3)]
     tap.equal(statuses, [200] * 3, "a connection is kept for several requests")
+    statuses = [server.request(m, p, conn=conn).status for m, p in (("GET", "/nowhere"), ("HEAD", PUSH), ("GET", "//ready"), ("DELETE", "/ready"), ("GET", "/ready"))]
+    sock = conn.sock
+    tap.equal((statuses, server.request("GET", "/nowhere", conn=conn).headers.get("connection"), conn.sock is sock), ([404, 405, 301, 405, 200], None, True),
+              "refusals keep the connection as well")
     tap.equal(server.get("/nowhere").text, "404 page not found\n", "an unknown path says so")
     wrong = [server.request(m, PUSH).status for m in ("GET", "HEAD", "OPTIONS", "PUT")]
     tap.equal(wrong, [405] * 4, "a known path with another method is 405")
@@ -327,6 +331,11 @@ def test_configuration(tap):
         text = server.get("/config").text
         got = [re.search("^%s: (.*)$" % k, text, re.M)[1] for k in ("retention", "memory", "head_idle")]
         tap.equal(got, ["7200s", str(128 * 2**20), "420s"], "flags win over variables, variables over the file")
+        diff = server.get("/config?mode=diff").text
+        tap.equal(sorted(re.findall(r"^(\w+):", diff, re.M)), ["data", "head_bytes", "head_idle", "listen", "memory", "retention"], "what differs from the defaults")
+        defaults = dict(re.findall(r"^(\w+): (.*)$", server.get("/config?mode=defaults").text, re.M))
+        tap.equal([defaults[k] for k in ("retention", "memory", "query_timeout", "tail_duration", "connection_idle", "multi_tenant_queries", "listen")],
+                  ["1209600s", str(512 * 2**20), "60s", "3600s", "180s", "false", '["127.0.0.1:3100", "127.0.0.1:4318"]'], "the defaults")
     shown = subprocess.run([binary(), "--help"], stdout=subprocess.PIPE)
     tap.ok(shown.returncode == 0 and b"--durability sync|crash" in shown.stdout, "--help")
     with Server() as first:

@@ -127,6 +127,46 @@ def errors(tap, server):
     tap.equal(Ws(server, headers={"X-Scope-OrgID": "a|b"}, query='{a="b"}').status, 400, "two tenants")
 
 
+def handshakes(tap, server):
+    """Handshakes that are none, and sockets that end half-way."""
+    good = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+    path = "/loki/api/v1/tail?query=" + urllib.parse.quote('{app="x"}')
+
+    def status(method="GET", **changes):
+        headers = {k: v for k, v in dict(good, **{k.replace("_", "-"): v for k, v in changes.items()}).items() if v is not None}
+        text = "".join("%s: %s\r\n" % h for h in headers.items())
+        answer = server.raw("%s %s HTTP/1.1\r\nHost: x\r\n%s\r\n" % (method, path, text), until=b"\r\n\r\n", seconds=5)
+        return int(answer.split()[1]) if answer else 0
+    for what, changes, want in (
+            ("as it should be", {}, 101), ("names in any case", {"Upgrade": "WebSocket", "Connection": "keep-alive, upgrade"}, 101),
+            ("without Upgrade", {"Upgrade": None}, 400), ("an upgrade to something else", {"Upgrade": "h2c"}, 400), ("an empty Upgrade", {"Upgrade": ""}, 400),
+            ("without Connection", {"Connection": None}, 400), ("Connection: close", {"Connection": "close"}, 400),
+            ("without a key", {"Sec_WebSocket_Key": None}, 400), ("an empty key", {"Sec_WebSocket_Key": ""}, 400),
+            ("without a version", {"Sec_WebSocket_Version": None}, 400), ("version 8", {"Sec_WebSocket_Version": "8"}, 400),
+            ("a list of versions", {"Sec_WebSocket_Version": "13, 8"}, 400), ("an extension that is not known", {"Sec_WebSocket_Extensions": "permessage-deflate"}, 101),
+            ("a subprotocol", {"Sec_WebSocket_Protocol": "chat"}, 101), ("any origin", {"Origin": "https://elsewhere.example"}, 101)):
+        tap.equal(status(**changes), want, "a handshake %s: %d" % (what, want))
+    tap.equal(status(method="POST"), 405, "by POST: 405")
+    before = server.metrics()["mstore_tails"]
+    half = Ws(server, query='{app="half"}')
+    tap.equal(server.metrics()["mstore_tails"], before + 1, "a tail is counted")
+    half.s.shutdown(socket.SHUT_WR)
+    tap.ok(half.ended(), "a client that closes its half is let go")
+    cut = Ws(server, query='{app="half"}')
+    cut.s.sendall(b"\x81\xfe")  # the beginning of a frame
+    cut.s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    cut.s.close()  # with a reset
+    slow = Ws(server, query='{app="half"}')
+    slow.send(PING, b"")
+    piece = b"\x89\x83abcd" + bytes(x ^ y for x, y in zip(b"xyz", b"abc"))
+    for i in range(len(piece)):
+        slow.s.sendall(piece[i:i + 1])
+        time.sleep(0.01)
+    tap.equal([slow.frame(), slow.frame()], [(PONG, b""), (PONG, b"xyz")], "a frame may come byte by byte")
+    slow.s.close()
+    tap.ok(wait_until(lambda: server.metrics()["mstore_tails"] == before, 10), "none of them stays")
+
+
 def history(tap, server):
     now = time.time_ns()
     server.push([({"app": "h"}, [(now - (10 - i) * S, "h%d" % i) for i in range(5)]), ({"app": "h", "x": "1"}, [(now - 7 * S + 5, "between")])])
@@ -247,6 +287,7 @@ def slow_reader(tap, server):
                     assert d["labels"]["app"] == "slow" and int(d["timestamp"]) > 0
     except (socket.timeout, EOFError):
         pass
+    tap.ok(server.metrics()["mstore_tail_entries_dropped_total"] == 3000 - lines, "each entry is given or counted as dropped")
     tap.ok(0 < lines < 3000 and dropped > 0, "a client that does not read is told what was dropped", "%d lines, %d told" % (lines, dropped))
 
 
@@ -325,6 +366,7 @@ def main():
     tap = Tap()
     with Server(["--retention", "0"]) as server:
         errors(tap, server)
+        handshakes(tap, server)
         history(tap, server)
         timing(tap, server)
         no_gap_no_double(tap, server)

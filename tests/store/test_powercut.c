@@ -11,6 +11,7 @@
 #include "tap.h"
 
 #include "base/fs.h"
+#include "base/metric.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -247,9 +248,12 @@ static void run_store(void)
         (void)snprintf(line, sizeof line, "line %d", i);
         must(test_push_both(st, "t", i % 2 == 0 ? "{a=\"0\"}" : "{a=\"1\"}", 1000 + i, line, (uint64_t)i + 1, &err), &err);
         acked_count = i + 1;
-        if (i % 8 == 5)
+        if (i % 3 == 2)
             must(store_flush(st, &err), &err);
+        if (i % 12 == 11)
+            store_upkeep(st); // four segments become one
     }
+    is_int((int64_t)metric_value(COUNTER_COMPACTIONS), 2, "compaction ran in between");
     store_close(st);
     fs_watch(NULL, NULL);
 }

@@ -1,6 +1,8 @@
 /* line_filter.c -- see line_filter.h. */
 #include "query/pipeline/line_filter.h"
 
+#include "base/finder.h"
+
 #include "query/pipeline/ip.h"
 #include "query/pipeline/literal.h"
 
@@ -11,6 +13,7 @@ enum term_kind { TERM_TEXT, TERM_REGEX, TERM_IP, TERM_PATTERN };
 struct term {
     enum term_kind kind;
     struct slice text;         // TERM_TEXT; TERM_REGEX: every match contains it
+    struct finder finder;      // TERM_TEXT, unless it is empty
     const struct regex *regex; // TERM_REGEX
     struct ip_range ip;        // TERM_IP
     struct slice *literals;    // TERM_PATTERN: text between captures
@@ -113,6 +116,8 @@ static bool term_init(struct term *t, enum filter_op op, const struct ast_filter
     }
     if (text_op) {
         t->kind = TERM_TEXT;
+        if (t->text.len > 0)
+            finder_init(&t->finder, t->text);
         return true;
     }
     if (op == FILTER_PATTERN || op == FILTER_NOT_PATTERN) {
@@ -145,7 +150,7 @@ static bool term_matches(const struct term *t, struct slice line)
 {
     switch (t->kind) {
     case TERM_TEXT:
-        return slice_find(line, t->text) != SIZE_MAX;
+        return t->text.len == 0 || (line.len > 0 && finder_next(&t->finder, line.ptr, line.ptr + line.len) != NULL);
     case TERM_REGEX:
         return regex_match(t->regex, line);
     case TERM_IP:
@@ -192,4 +197,14 @@ uint32_t line_filter_texts(const struct line_filter *f, struct arena *a, const s
     }
     *texts_out = texts;
     return texts != NULL ? f->terms_count : 0;
+}
+
+struct slice line_filter_text(const struct line_filter *f)
+{
+    return f->terms_count == 1 && f->terms[0].kind == TERM_TEXT ? f->terms[0].text : (struct slice){0};
+}
+
+bool line_filter_is_negative(const struct line_filter *f)
+{
+    return f->negative;
 }

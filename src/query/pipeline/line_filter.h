@@ -14,3 +14,6 @@ bool line_filter_keeps(const struct line_filter *f, struct slice line);
 struct slice line_filter_needle(const struct line_filter *f);
 // Texts of which every kept line contains one, in `a`; their count, 0: none are known.
 uint32_t line_filter_texts(const struct line_filter *f, struct arena *a, const struct slice **texts_out);
+// The text of a filter that is one text and nothing else; empty otherwise.
+struct slice line_filter_text(const struct line_filter *f);
+bool line_filter_is_negative(const struct line_filter *f);

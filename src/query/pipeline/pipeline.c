@@ -173,7 +173,12 @@ static void format_labels(const struct stage *s, struct line *l)
 
 bool pipeline_keeps(const struct pipeline *p, struct line *l)
 {
-    for (size_t i = 0; i < p->count; i++) {
+    return pipeline_keeps_from(p, 0, l);
+}
+
+bool pipeline_keeps_from(const struct pipeline *p, size_t stage, struct line *l)
+{
+    for (size_t i = stage; i < p->count; i++) {
         const struct stage *s = &p->stages[i];
         switch (s->ast->kind) {
         case STAGE_LINE_FILTER:
@@ -233,9 +238,9 @@ bool pipeline_sets_labels(const struct pipeline *p)
     return pipeline_reads_labels(p); // a label filter may set an error
 }
 
-struct slice pipeline_needle(const struct pipeline *p)
+struct needle pipeline_needle(const struct pipeline *p)
 {
-    struct slice best = {0};
+    struct needle best = {0};
     for (size_t i = 0; i < p->count; i++) {
         // Behind a stage that rewrites the line a filter says nothing of the stored one.
         if (p->stages[i].ast->kind == STAGE_UNPACK || p->stages[i].ast->kind == STAGE_DECOLORIZE ||
@@ -243,10 +248,13 @@ struct slice pipeline_needle(const struct pipeline *p)
             break;
         if (p->stages[i].line_filter == NULL)
             continue;
-        struct slice needle = line_filter_needle(p->stages[i].line_filter);
-        if (needle.len > best.len)
-            best = needle;
+        struct slice text = line_filter_needle(p->stages[i].line_filter);
+        if (text.len > best.text.len)
+            best = (struct needle){.text = text, .stage = i == 0 && line_filter_text(p->stages[i].line_filter).len > 0};
     }
+    if (best.text.len == 0 && p->count > 0 && p->stages[0].line_filter != NULL &&
+        line_filter_is_negative(p->stages[0].line_filter))
+        best = (struct needle){line_filter_text(p->stages[0].line_filter), true, 1};
     return best;
 }
 

@@ -19,14 +19,21 @@ MUST_CHECK bool pipeline_new(const struct ast_stage *stages, const struct wanted
                              struct err *err);
 // Whether the entry is kept; may change its text, labels and error.
 bool pipeline_keeps(const struct pipeline *p, struct line *l);
+// From a stage on: for a line of which is known what the stages before say.
+bool pipeline_keeps_from(const struct pipeline *p, size_t stage, struct line *l);
 
 bool pipeline_is_empty(const struct pipeline *p);
 bool pipeline_reads_lines(const struct pipeline *p);
 bool pipeline_reads_labels(const struct pipeline *p);
 // Whether a stage may change labels or errors: results of entries with equal metadata then differ.
 bool pipeline_sets_labels(const struct pipeline *p);
-// Text that the line of every kept entry contains, searched for before anything else; may be empty.
-struct slice pipeline_needle(const struct pipeline *p);
+// Text that is searched for over many lines at once, before anything else; empty: none.
+struct needle {
+    struct slice text;
+    bool absent;  // kept entries do not contain it; else they all do
+    size_t stage; // what is searched for decides of the stages before
+};
+struct needle pipeline_needle(const struct pipeline *p);
 // What every kept entry contains, as blocks' filters are asked for it.
 struct pipeline_clause {
     struct view_clause clause;

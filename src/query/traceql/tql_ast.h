@@ -247,6 +247,10 @@ MUST_CHECK bool tql_validate(struct traceql *q, struct err *err);
 // For evaluation: conditions on events, and on links, that are joined by `&&` are put under one TQL_SOME_EVENT
 // (traceql.md 5). NULL when the arena is full.
 struct tql_expr *tql_lower(const struct tql_expr *e, struct arena *a);
+// Whether the expression mentions an attribute of that sort.
+bool tql_mentions(const struct tql_expr *e, bool (*of)(const struct tql_attr *attr));
+// Visits every filter of a pipeline, in the order of the text.
+void tql_each_filter(const struct tql_pipeline *p, void (*visit)(void *ctx, const struct tql_set *filter), void *ctx);
 // The hint of that name, the first one given; NULL.
 const struct tql_hint *tql_hint(const struct traceql *q, struct slice name);
 

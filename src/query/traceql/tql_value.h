@@ -49,6 +49,15 @@ static inline struct tql_value tql_string(struct slice text)
 {
     return (struct tql_value){.type = TQL_T_STRING, .text = text};
 }
+// Numbers that OpenTelemetry does not know are the default.
+static inline struct tql_value tql_status(int32_t status)
+{
+    return (struct tql_value){.type = TQL_T_STATUS, .integer = status == STATUS_OK || status == STATUS_ERROR ? status : STATUS_UNSET};
+}
+static inline struct tql_value tql_kind(int32_t kind)
+{
+    return (struct tql_value){.type = TQL_T_KIND, .integer = kind >= KIND_INTERNAL && kind <= KIND_CONSUMER ? kind : KIND_UNSPECIFIED};
+}
 static inline bool tql_true(struct tql_value v)
 {
     return v.type == TQL_T_BOOL && v.flag;

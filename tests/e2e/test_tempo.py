@@ -228,6 +228,40 @@ def metrics(tap, server):
     tap.ok(len(few["series"]) == 9 and "status" not in few, "nine of at most ten are all")
 
 
+def stage(tap, server):
+    """`| trace_id("...")`: what metadata says, found by the index."""
+    h = {"X-Scope-OrgID": "stage"}
+    base = time.time_ns() // S * S - 3600 * S
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    marked = {700: trace_id, 701: trace_id.upper(), 905: trace_id}
+    for app in ("one", "two"):
+        server.push([({"app": app}, [(base + n * S, "line %d %s" % (n, trace_id), {"trace_id": marked[n]} if n in marked and app == "one" else {"trace_id": "ff"}) for n in range(3000)])],
+                    tenant="stage")
+    window = {"start": str(base - S), "end": str(base + 3600 * S), "limit": "5000", "direction": "forward"}
+
+    def ask(query, path="query_range", **more):
+        return server.get("/loki/api/v1/" + path, dict(window, query=query, **more), h).json()["data"]
+    for state in ("memory", "segments"):
+        for written in (trace_id, trace_id.upper()):
+            data = ask('{app=~".+"} | trace_id("%s")' % written)
+            got = sorted((int(v[0]) - base) // S for s in data["result"] for v in s["values"])
+            tap.equal(got, sorted(marked), "entries that carry the ID, from " + state)
+            tap.ok(data["stats"]["summary"]["totalLinesProcessed"] <= 2 * 206, "the index says when they were", data["stats"]["summary"])
+        tap.equal(len([v for s in ask('{app=~".+"} | trace_id("%s") |= "905"' % trace_id)["result"] for v in s["values"]]), 1, "among other stages")
+        tap.equal(len([v for s in ask('{app=~".+"} | drop trace_id | trace_id("%s")' % trace_id)["result"] for v in s["values"]]), 3, "whatever labels became")
+        tap.equal(ask('{app="two"} | trace_id("%s")' % trace_id)["result"], [], "none of another stream")
+        tap.equal(ask('{app=~".+"} | trace_id("abcd")')["result"], [], "none of another trace")
+        early = server.get("/loki/api/v1/query_range", dict(window, end=str(base + 701 * S), query='{app="one"} | trace_id("%s")' % trace_id), h).json()["data"]["result"]
+        tap.equal([v[1].split()[1] for s in early for v in s["values"]], ["700"], "within the time that is asked for")
+        counted = ask('sum(count_over_time({app=~".+"} | trace_id("%s") [1h]))' % trace_id, "query", time=str(base + 3000 * S))["result"]
+        tap.equal([s["value"][1] for s in counted], ["3"], "counted")
+        server.post("/flush")
+    explained = server.get("/loki/api/v1/query_range", dict(window, explain="1", query='{app="one"} | trace_id("%s")' % trace_id), h).text
+    tap.ok("the index knows when %s has entries" % trace_id in explained, "explained", explained)
+    got = server.get("/loki/api/v1/query_range", dict(window, query='{app="one"} | trace_id("x")'), h)
+    tap.equal((got.status, got.text), (400, "parse error : trace_id: expected up to 32 hex digits"), "what is no ID is refused")
+
+
 def ranges(tap):
     """Limits that are set, on both sides; and everything below a path."""
     with Server(["--trace-search-range", "1h", "--trace-metrics-range", "24h", "--path-prefix", "/tempo"]) as server:
@@ -259,6 +293,7 @@ def main():
         tenants(tap, server)
         searches(tap, server)
         metrics(tap, server)
+        stage(tap, server)
     ranges(tap)
     tap.done()
 

@@ -56,117 +56,26 @@ static void put_metadata_metrics(struct msgout *m, const struct trace_stats *s, 
 
 // --- search -------------------------------------------------------------------------------------------
 
-/*
- * Grafana builds one column for each key, of the type that it meets first. So within an answer all values of a key are of
- * one class: where numbers and texts mix, and wherever there are arrays or maps, they all are texts (13.3).
- */
-enum class { CLASS_TEXT = 1, CLASS_BOOL = 2, CLASS_NUMBER = 4, CLASS_NESTED = 8 };
-
-struct key_classes {
-    struct slice key;
-    unsigned classes;
-};
-struct classes {
-    struct key_classes *items; // arena
-    size_t count, room;
-};
-
-static unsigned class_of(enum span_value_kind kind)
-{
-    switch (kind) {
-    case VALUE_NONE:
-    case VALUE_STRING:
-        return CLASS_TEXT;
-    case VALUE_BOOL:
-        return CLASS_BOOL;
-    case VALUE_INT:
-    case VALUE_DOUBLE:
-        return CLASS_NUMBER;
-    default:
-        return CLASS_NESTED;
-    }
-}
-
-// Keys of an answer are those that its query names: few.
-static struct key_classes *find_key(const struct classes *c, struct slice key)
-{
-    for (size_t i = 0; i < c->count; i++)
-        if (slice_eq(c->items[i].key, key))
-            return &c->items[i];
-    return NULL;
-}
-
-static void note_classes(struct classes *c, const struct span_attributes *attributes, struct arena *a)
-{
-    for (uint32_t i = 0; i < attributes->count; i++) {
-        struct key_classes *k = find_key(c, attributes->items[i].key);
-        if (k == NULL) {
-            if (!arena_grow(a, (void **)&c->items, sizeof *c->items, c->count, &c->room))
-                return;
-            k = &c->items[c->count++];
-            *k = (struct key_classes){attributes->items[i].key, 0};
-        }
-        k->classes |= class_of(attributes->items[i].value.kind);
-    }
-}
-
-static bool is_mixed(const struct classes *c, struct slice key)
-{
-    unsigned classes = find_key(c, key)->classes;
-    return (classes & CLASS_NESTED) != 0 || (classes & (classes - 1)) != 0;
-}
-
-static void put_found_attribute(struct msgout *m, uint32_t field, const struct span_attribute *attribute, bool as_text)
-{
-    struct span_value value = attribute->value;
-    AUTO(buf_done) struct buf text;
-    buf_init(&text, 0);
-    if (as_text && value.kind != VALUE_STRING) {
-        if (value.kind != VALUE_NONE)
-            encode_value_text(&text, &value);
-        value = (struct span_value){.kind = VALUE_STRING, .bytes = buf_slice(&text)};
-    }
-    struct msgout_mark mark = msgout_open(m, field, NULL);
-    msgout_string(m, 1, "key", attribute->key);
-    struct msgout_mark inner = msgout_open(m, 2, "value");
-    encode_value(m, &value);
-    msgout_close(m, inner);
-    msgout_close(m, mark);
-}
-
-static void put_found_attributes(struct msgout *m, uint32_t field, const struct span_attributes *attributes,
-                                 const struct classes *classes)
-{
-    if (attributes->count == 0)
-        return;
-    struct msgout_mark list = msgout_list(m, "attributes");
-    for (uint32_t i = 0; i < attributes->count; i++) {
-        const struct span_attribute *attribute = &attributes->items[i];
-        put_found_attribute(m, field, attribute, is_mixed(classes, attribute->key));
-    }
-    msgout_list_end(m, list);
-}
-
-static void put_found_span(struct msgout *m, const struct found_span *s, const struct classes *classes)
+static void put_found_span(struct msgout *m, const struct found_span *s)
 {
     struct msgout_mark mark = msgout_open(m, 1, NULL);
     put_id(m, 1, "spanID", s->span_id, SPAN_ID_BYTES);
     msgout_string(m, 2, "name", s->name);
     msgout_u64(m, 3, "startTimeUnixNano", s->start_ns);
     msgout_u64(m, 4, "durationNanos", s->duration_ns);
-    put_found_attributes(m, 5, &s->attributes, classes);
+    encode_attributes(m, 5, "attributes", &s->attributes);
     msgout_close(m, mark);
 }
 
-static void put_set(struct msgout *m, const struct found_set *set, const struct classes *classes)
+static void put_set(struct msgout *m, const struct found_set *set)
 {
     struct msgout_mark mark = msgout_open(m, 7, NULL);
     struct msgout_mark list = msgout_list(m, "spans");
     for (uint32_t i = 0; i < set->spans_count; i++)
-        put_found_span(m, &set->spans[i], classes);
+        put_found_span(m, &set->spans[i]);
     msgout_list_end(m, list);
     msgout_u32(m, 2, "matched", set->matched);
-    put_found_attributes(m, 3, &set->attributes, classes);
+    encode_attributes(m, 3, "attributes", &set->attributes);
     msgout_close(m, mark);
 }
 
@@ -184,7 +93,7 @@ static void put_services(struct msgout *m, const struct found_trace *t)
     msgout_map_end(m, map);
 }
 
-static void put_found_trace(struct msgout *m, const struct found_trace *t, const struct classes *classes)
+static void put_found_trace(struct msgout *m, const struct found_trace *t)
 {
     struct msgout_mark mark = msgout_open(m, 1, NULL);
     put_id(m, 1, "traceID", t->trace_id, TRACE_ID_BYTES);
@@ -195,34 +104,22 @@ static void put_found_trace(struct msgout *m, const struct found_trace *t, const
     if (t->sets_count > 0) {
         struct msgout_mark list = msgout_list(m, "spanSets");
         for (uint32_t i = 0; i < t->sets_count; i++)
-            put_set(m, &t->sets[i], classes);
+            put_set(m, &t->sets[i]);
         msgout_list_end(m, list);
     }
     put_services(m, t);
     msgout_close(m, mark);
 }
 
-bool encode_trace_search(struct buf *b, const struct trace_search_result *result, enum encode_form form, struct arena *scratch,
-                         struct err *err)
+void encode_trace_search(struct buf *b, const struct trace_search_result *result, enum encode_form form)
 {
-    struct classes classes = {0};
-    for (uint32_t i = 0; i < result->traces_count; i++)
-        for (uint32_t k = 0; k < result->traces[i].sets_count; k++) {
-            const struct found_set *set = &result->traces[i].sets[k];
-            note_classes(&classes, &set->attributes, scratch);
-            for (uint32_t n = 0; n < set->spans_count; n++)
-                note_classes(&classes, &set->spans[n].attributes, scratch);
-        }
-    if (!arena_ok(scratch, "search result", err))
-        return false;
     struct msgout m = msgout_begin(b, form == ENCODE_JSON);
     struct msgout_mark list = msgout_list(&m, "traces");
     for (uint32_t i = 0; i < result->traces_count; i++)
-        put_found_trace(&m, &result->traces[i], &classes);
+        put_found_trace(&m, &result->traces[i]);
     msgout_list_end(&m, list);
     put_search_metrics(&m, &result->stats, result->warnings.count, false);
     msgout_end(&m);
-    return true;
 }
 
 // --- metrics ------------------------------------------------------------------------------------------

@@ -16,8 +16,10 @@ static bool answer(const struct app *app, const struct request *rq, struct respo
         return false;
     struct query_context context = api_trace_context(app, rq);
     struct trace_search_result result;
-    return trace_search(query, &options, &context, &result, err) &&
-           encode_trace_search(&rs->body, &result, api_trace_form(rq, rs), rq->arena, err);
+    if (!trace_search(query, &options, &context, &result, err))
+        return false;
+    encode_trace_search(&rs->body, &result, api_trace_form(rq, rs));
+    return true;
 }
 
 void api_trace_search(const struct app *app, const struct request *rq, struct response *rs)

@@ -155,7 +155,7 @@ def searches(tap, server):
     traces = []
     for n in range(30):
         trace = spans.Trace("%032x" % (0x5000 + n))
-        root = trace.span("edge", "GET /%d" % n, (now - 600 + n) * S, 10 + n, kind=spans.SERVER, attributes={"a/b": "v%d" % n, "mixed": n if n % 2 else "text", "list": [1, "x"]})
+        root = trace.span("edge", "GET /%d" % n, (now - 600 + n) * S, 10 + n, kind=spans.SERVER, attributes={"a/b": "v%d" % n, "mixed": n if n % 2 else "text", "list": [1, 2]})
         for k in range(5):
             trace.span("db", "q%d" % k, (now - 600 + n) * S + k * spans.MS, 1, root)
         traces.append(trace)
@@ -181,7 +181,7 @@ def searches(tap, server):
         tap.equal(sorted(t["rootTraceName"] for t in window), ["GET /10", "GET /11"], "traces of a time")
         values = [a["value"] for t in ask(q="{.mixed != nil} | select(.mixed, .list)", limit=100)["traces"] for s in t["spanSets"][0]["spans"] for a in s["attributes"]]
         tap.ok(len(values) == 60 and all(list(v) == ["stringValue"] for v in values), "numbers among texts, and lists, are texts", values[:4])
-        tap.ok({"stringValue": '[1,"x"]'} in values and {"stringValue": "7"} in values, "as JSON has them")
+        tap.ok(any(v["stringValue"].replace(" ", "") == "[1,2]" for v in values) and {"stringValue": "7"} in values, "as JSON has them")
         answer = server.get("/api/search", {"q": '{name="GET /7"}'}, dict(h, **PROTOBUF))
         decoded = spans.decode("SearchResponse", [answer.body])[0]
         tap.equal((answer.headers["content-type"], decoded["traces"]), ("application/protobuf", [dict(t) for t in ask(q='{name="GET /7"}')["traces"]]), "protobuf says the same")
@@ -235,7 +235,7 @@ def stage(tap, server):
     trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
     marked = {700: trace_id, 701: trace_id.upper(), 905: trace_id}
     for app in ("one", "two"):
-        server.push([({"app": app}, [(base + n * S, "line %d %s" % (n, trace_id), {"trace_id": marked[n]} if n in marked and app == "one" else {"trace_id": "ff"}) for n in range(3000)])],
+        server.push([({"app": app}, [(base + n * S, "line %d %s %s" % (n, trace_id, "x" * 1000), {"trace_id": marked[n]} if n in marked and app == "one" else {"trace_id": "ff"}) for n in range(3000)])],
                     tenant="stage")
     window = {"start": str(base - S), "end": str(base + 3600 * S), "limit": "5000", "direction": "forward"}
 
@@ -246,7 +246,9 @@ def stage(tap, server):
             data = ask('{app=~".+"} | trace_id("%s")' % written)
             got = sorted((int(v[0]) - base) // S for s in data["result"] for v in s["values"])
             tap.equal(got, sorted(marked), "entries that carry the ID, from " + state)
-            tap.ok(data["stats"]["summary"]["totalLinesProcessed"] <= 2 * 206, "the index says when they were", data["stats"]["summary"])
+            if state == "segments":
+                blocks = [ask(q)["stats"]["blocks"]["selected"] for q in ('{app=~".+"} | trace_id("%s")' % written, '{app=~".+"}')]
+                tap.ok(0 < blocks[0] < blocks[1] / 2, "the index says in which blocks", blocks)
         tap.equal(len([v for s in ask('{app=~".+"} | trace_id("%s") |= "905"' % trace_id)["result"] for v in s["values"]]), 1, "among other stages")
         tap.equal(len([v for s in ask('{app=~".+"} | drop trace_id | trace_id("%s")' % trace_id)["result"] for v in s["values"]]), 3, "whatever labels became")
         tap.equal(ask('{app="two"} | trace_id("%s")' % trace_id)["result"], [], "none of another stream")

@@ -129,6 +129,20 @@ MUST_CHECK bool store_flush(struct store *store, struct err *err);
 // left to do. What fails is reported and tried again later. Any thread.
 void store_upkeep(struct store *store);
 
+// What upkeep would take away, segment by segment from the oldest on: what, when, and by which rule.
+enum store_fate { FATE_STAYS, FATE_DROPPED, FATE_REWRITTEN, FATE_EVICTED };
+struct store_plan {
+    uint64_t generation;
+    uint64_t entries, spans, file_bytes;
+    int64_t first_ns, last_ns; // of what it holds
+    enum store_fate fate;      // the next
+    int64_t at_ns;             // not before; INT64_MIN: as soon as upkeep runs. Not of FATE_STAYS
+    const struct retention_rule *rule; // of FATE_DROPPED and FATE_REWRITTEN; NULL: the default
+};
+// Changes nothing; the store may be open for reading alone. ERR_CORRUPT: a stream table cannot be read.
+MUST_CHECK bool store_plan(struct store *store, bool (*visit)(void *ctx, const struct store_plan *plan, struct err *err),
+                           void *ctx, struct err *err);
+
 // ERR_FULL / ERR_IO with the reason while pushes are refused; true otherwise. Never blocks.
 bool store_writable(struct store *store, struct err *err);
 

@@ -31,6 +31,7 @@
 #define HEAD_IDLE_NS_DEFAULT (INT64_C(3600) * 1000000000) // a head without pushes is sealed after it
 #define DISK_LOW_BYTES_DEFAULT (256 * MIB)       // free space below which pushes are refused: 503
 #define STORE_FROZEN_MAX UINT32_C(2)             // generations the keeper may lag behind; then pushes wait
+#define STORE_FEED_HEADS_MAX UINT32_C(2)         // full generations that live tails may lag behind; then entries are missed, and told
 #define STORE_WAIT_NS_MAX (INT64_C(10) * 1000000000) // how long a push waits for the keeper; then 503
 #define BLOCK_LINE_BYTES (256 * KIB)             // lines of one block; bench/README.md has the trade
 #define BLOCK_ENTRIES_MAX UINT32_C(65536)        // entries of one block: bounds what empty lines cost

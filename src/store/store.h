@@ -350,7 +350,7 @@ MUST_CHECK bool view_trace_entries(struct view *view, const uint8_t trace_id[TRA
 // --- what arrives ------------------------------------------------------------------------------------
 
 // Entries in the order in which they became visible, from the moment of store_feed_new() on; each once per
-// generation. Keeps the memory of what was not read yet. At most one per store; one thread reads.
+// generation. Keeps the memory of what was not read yet, up to a bound. At most one per store; one thread reads.
 struct store_feed;
 struct store_feed *store_feed_new(struct store *store);
 void store_feed_free(struct store_feed *feed); // NULL is fine
@@ -362,8 +362,9 @@ struct store_arrival {
     struct slice line;
     struct slice metadata; // encoded
 };
-// Up to `room` further entries, borrowed until the next call. 0: nothing new.
-size_t store_feed_read(struct store_feed *feed, struct store_arrival *out, size_t room);
+// Up to `room` further entries, borrowed until the next call. 0: nothing new. *missed_out: entries before them that were
+// given up, because the reader lags by more than STORE_FEED_HEADS_MAX full generations.
+size_t store_feed_read(struct store_feed *feed, struct store_arrival *out, size_t room, uint64_t *missed_out);
 
 // --- verifying --------------------------------------------------------------------------------------
 

@@ -1,15 +1,18 @@
 /* main.c -- mstored: options, signals, start, stop. */
+#include "base/clock.h"
 #include "base/diag.h"
 #include "base/err.h"
 #include "ingest/ingest.h"
 #include "server/server.h"
 #include "store/store.h"
 
+#include <inttypes.h>
 #include <locale.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -40,6 +43,60 @@ static void raise_descriptors(void)
     }
 }
 
+// --- dry run ----------------------------------------------------------------------------------------
+
+static bool print_plan(void *ctx, const struct store_plan *p, struct err *err)
+{
+    (void)err;
+    uint64_t *bytes = ctx;
+    char first[CLOCK_RFC3339_BYTES], last[CLOCK_RFC3339_BYTES], at[CLOCK_RFC3339_BYTES];
+    clock_rfc3339(p->first_ns, first);
+    clock_rfc3339(p->last_ns, last);
+    clock_rfc3339(p->at_ns, at);
+    static const char *const fates[] = {"stays", "is dropped", "is rewritten without what expired", "is dropped"};
+    printf("%016" PRIx64 "  %" PRIu64 " entries, %" PRIu64 " spans, %" PRIu64 " bytes, %s to %s: %s", p->generation,
+           p->entries, p->spans, p->file_bytes, first, last, fates[p->fate]);
+    if (p->fate != FATE_STAYS)
+        printf(" %s%s", p->at_ns == INT64_MIN ? "now" : "after ", p->at_ns == INT64_MIN ? "" : at);
+    if (p->fate == FATE_EVICTED)
+        printf(": more than --max-bytes");
+    else if (p->fate != FATE_STAYS)
+        printf(": %s", p->rule != NULL ? p->rule->text : "--retention");
+    putchar('\n');
+    bytes[p->fate] += p->fate != FATE_STAYS && p->at_ns == INT64_MIN ? p->file_bytes : 0;
+    return true;
+}
+
+static int dry_run(const struct config *config)
+{
+    struct err err;
+    char scratch[] = "/tmp/mstored-XXXXXX";
+    if (mkdtemp(scratch) == NULL) {
+        perror("mstored: a temporary directory");
+        return EXIT_FAILED;
+    }
+    struct store_options options = {.dir = config->data_dir, .decode = ingest_decode, .retention = config->retention,
+                                    .disk_bytes_max = config->max_bytes, .read_only = true, .scratch_dir = scratch,
+                                    .report = report};
+    struct store *store = NULL;
+    uint64_t bytes[FATE_EVICTED + 1] = {0};
+    bool good = store_open(&options, &store, &err) && store_plan(store, print_plan, bytes, &err);
+    store_close(store);
+    for (const char *const *name = (const char *const[]){"data.mdb", "lock.mdb", NULL}; *name != NULL; name++) {
+        char path[64];
+        (void)snprintf(path, sizeof path, "%s/%s", scratch, *name);
+        (void)unlink(path);
+    }
+    (void)rmdir(scratch);
+    if (!good) {
+        fprintf(stderr, "mstored: %s\n", err.text);
+        return EXIT_FAILED;
+    }
+    printf("now: %" PRIu64 " bytes dropped as expired, %" PRIu64 " bytes above --max-bytes, %" PRIu64 " bytes rewritten\n",
+           bytes[FATE_DROPPED], bytes[FATE_EVICTED], bytes[FATE_REWRITTEN]);
+    return 0;
+}
+
 static int serve(const struct config *config, const sigset_t *stop_signals)
 {
     struct err err;
@@ -48,7 +105,7 @@ static int serve(const struct config *config, const sigset_t *stop_signals)
         .decode = ingest_decode,
         .head_bytes_max = config->head_bytes,
         .head_idle_ns = config->head_idle_ns,
-        .retention = {.period_ns = config->retention_ns},
+        .retention = config->retention,
         .disk_bytes_max = config->max_bytes,
         .disk_low_bytes = config->low_water_bytes,
         .sync_off = config->durability_crash,
@@ -108,7 +165,7 @@ int main(int argc, char **argv)
     (void)pthread_sigmask(SIG_BLOCK, &stop_signals, NULL); // before any thread exists
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN);
-    int status = serve(&config, &stop_signals);
+    int status = config.dry_run ? dry_run(&config) : serve(&config, &stop_signals);
     config_done(&config);
     return status;
 }

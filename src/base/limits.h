@@ -29,8 +29,10 @@
 #define WAL_PAYLOAD_BYTES_MAX (INGEST_BODY_BYTES_MAX + 64 * KIB) // the body as it came, and its header
 #define HEAD_BYTES_MAX_DEFAULT (64 * MIB)        // lines, metadata and bookkeeping of one generation
 #define HEAD_IDLE_NS_DEFAULT (INT64_C(3600) * 1000000000) // a head without pushes is sealed after it
+#define RETENTION_RULES_MAX 256                  // rules of one configuration; each entry pushed is tested by them
 #define DISK_LOW_BYTES_DEFAULT (256 * MIB)       // free space below which pushes are refused: 503
 #define STORE_FROZEN_MAX UINT32_C(2)             // generations the keeper may lag behind; then pushes wait
+#define STORE_FEED_HEADS_MAX UINT32_C(2)         // full generations that live tails may lag behind; then entries are missed, and told
 #define STORE_WAIT_NS_MAX (INT64_C(10) * 1000000000) // how long a push waits for the keeper; then 503
 #define COMPACT_INPUTS_MAX UINT32_C(64)          // segments joined at once: what a header can name
 #define COMPACT_INPUTS_MIN UINT32_C(4)           // fewer are not worth a rewrite

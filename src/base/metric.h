@@ -77,7 +77,8 @@
     X(S3_PUT_BYTES, "mstore_s3_put_bytes_total", "", "Bytes stored in the object store.")          \
     X(S3_GOT_BYTES, "mstore_s3_got_bytes_total", "", "Bytes read from the object store.")          \
     X(HTTP_REFUSED, "mstore_http_refused_total", "", "Requests refused because a queue was full.") \
-    X(TAIL_DROPPED, "mstore_tail_entries_dropped_total", "", "Entries not given to tails that do not read.")
+    X(TAIL_DROPPED, "mstore_tail_entries_dropped_total", "", "Entries not given to tails that do not read.") \
+    X(TAIL_MISSED, "mstore_tail_entries_missed_total", "", "Entries that tails were too slow to look at.")
 
 #define METRIC_GAUGES(X)                                                                           \
     X(HEAD_BYTES, "mstore_head_bytes", "", "Memory of open and frozen heads.")                     \

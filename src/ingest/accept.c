@@ -49,9 +49,9 @@ static void refuse(struct accept *ac, enum reject_reason reason, uint64_t entrie
 // --- streams ----------------------------------------------------------------------------------------
 
 void accept_init(struct accept *ac, struct arena *a, struct slice tenant, int64_t oldest_ns,
-                 int64_t newest_ns)
+                 int64_t newest_ns, const struct retention *retention, int64_t now_ns)
 {
-    *ac = (struct accept){.arena = a, .oldest_ns = oldest_ns, .newest_ns = newest_ns};
+    *ac = (struct accept){.arena = a, .oldest_ns = oldest_ns, .newest_ns = newest_ns, .retention = retention, .now_ns = now_ns};
     ac->batch.tenant = tenant;
 }
 
@@ -106,6 +106,7 @@ static bool add_service(struct accept *ac, struct labels *l)
 struct stream_text {
     struct accept *ac;
     struct slice encoded;
+    int64_t oldest_ns; // of the stream
     struct buf b;
 };
 
@@ -330,15 +331,15 @@ static void time_text(int64_t time_ns, char out[CLOCK_RFC3339_BYTES])
 static bool check_time(struct stream_text *t, int64_t time_ns)
 {
     struct accept *ac = t->ac;
-    if (time_ns >= ac->oldest_ns && time_ns <= ac->newest_ns && time_ns != TIME_BEFORE &&
+    if (time_ns >= t->oldest_ns && time_ns <= ac->newest_ns && time_ns != TIME_BEFORE &&
         time_ns != TIME_BEHIND)
         return true;
-    bool old = time_ns < ac->oldest_ns || time_ns == TIME_BEFORE;
+    bool old = time_ns < t->oldest_ns || time_ns == TIME_BEFORE;
     char at[CLOCK_RFC3339_BYTES], oldest[CLOCK_RFC3339_BYTES];
     time_text(time_ns, at);
     start_text(t, "entry for stream '");
     if (old) {
-        time_text(ac->oldest_ns > INT64_MIN + NS_PER_S ? ac->oldest_ns : INT64_MIN + NS_PER_S, oldest);
+        time_text(t->oldest_ns > INT64_MIN + NS_PER_S ? t->oldest_ns : INT64_MIN + NS_PER_S, oldest);
         buf_printf(&t->b, "' has timestamp too old: %s, oldest acceptable timestamp is: %s", at, oldest);
     } else {
         buf_printf(&t->b, "' has timestamp too new: %s", at);
@@ -424,6 +425,14 @@ static bool add_entries(struct stream_text *t, const struct stream_level *level,
     return true;
 }
 
+static int64_t oldest_of(const struct accept *ac, struct slice labels)
+{
+    if (ac->retention == NULL || ac->retention->rules_count == 0)
+        return ac->oldest_ns;
+    int64_t own_ns = retention_horizon(retention_period(ac->retention, ac->batch.tenant, labels, NULL), ac->now_ns);
+    return own_ns > ac->oldest_ns ? own_ns : ac->oldest_ns;
+}
+
 bool accept_stream(struct accept *ac, struct labels *labels, const struct raw_entries *raw,
                    struct err *err)
 {
@@ -440,7 +449,7 @@ bool accept_stream(struct accept *ac, struct labels *labels, const struct raw_en
     struct slice encoded;
     if (!add_service(ac, labels) || !encode_pairs(ac, labels->items, labels->count, &encoded))
         return arena_ok(ac->arena, "batch", err);
-    AUTO(text_done) struct stream_text text = {.ac = ac, .encoded = encoded};
+    AUTO(text_done) struct stream_text text = {.ac = ac, .encoded = encoded, .oldest_ns = oldest_of(ac, encoded)};
     buf_init(&text.b, 0);
     if (!check_labels(&text, labels, twice, raw->count))
         return true;

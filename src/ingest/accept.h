@@ -51,6 +51,8 @@ enum reject_reason {
 struct accept {
     struct arena *arena; // borrowed
     int64_t oldest_ns;   // entries before it are refused
+    const struct retention *retention; // with rules, a stream's own bound is later; NULL: it is not
+    int64_t now_ns;
     int64_t newest_ns;   // entries behind it too
     struct batch batch;
     size_t streams_room, entries_room;
@@ -64,8 +66,10 @@ struct accept {
     size_t scratch_room;
 };
 
+// `retention` NULL: at replay, which takes what the push took by the bounds that were in force. What a stream's rule refused then
+// and lets in now had expired when it came, and is not answered unless rules were made longer.
 void accept_init(struct accept *ac, struct arena *a, struct slice tenant, int64_t oldest_ns,
-                 int64_t newest_ns);
+                 int64_t newest_ns, const struct retention *retention, int64_t now_ns);
 // One stream. `labels` in the order given, uncanonical; changed in place. ERR_INPUT where the whole
 // request has to be refused.
 MUST_CHECK bool accept_stream(struct accept *ac, struct labels *labels, const struct raw_entries *raw,

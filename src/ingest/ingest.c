@@ -23,6 +23,7 @@
 
 // What a push comes to: one of the two, by its format.
 struct intake {
+    const struct retention *retention; // by whose rules streams are refused; NULL at replay
     struct accept entries;
     struct spans spans;
     const struct batch *batch;
@@ -109,7 +110,7 @@ static bool build(const struct payload_head *head, struct slice body, struct are
     if (spans)
         spans_init(&in->spans, a, head->tenant);
     else
-        accept_init(&in->entries, a, head->tenant, head->oldest_ns, head->newest_ns);
+        accept_init(&in->entries, a, head->tenant, head->oldest_ns, head->newest_ns, in->retention, head->arrival_ns);
     in->batch = spans ? &in->spans.batch : &in->entries.batch;
     if (!decompress(head->kind, body, a, &text, err))
         return false;
@@ -177,10 +178,13 @@ static bool push(struct store *store, const struct ingest_options *options, cons
     int64_t now_ns = clock_wall_ns();
     struct payload_head head = {
         .arrival_ns = now_ns,
-        .oldest_ns = options->retention_ns > 0 ? now_ns - options->retention_ns : INT64_MIN,
+        .oldest_ns = options->retention == NULL
+                         ? INT64_MIN
+                         : retention_horizon(retention_bounds(options->retention, request->tenant).longest_ns, now_ns),
         .newest_ns = now_ns + INGEST_FUTURE_NS_MAX,
         .tenant = request->tenant,
     };
+    in->retention = options->retention;
     if (!negotiate(request, &head.kind, err) || !build(&head, request->body, a, in, err)) {
         metric_add(COUNTER_PUSH_INVALID, 1);
         return false;

@@ -15,7 +15,7 @@
 #include "store/store.h"
 
 struct ingest_options {
-    int64_t retention_ns; // entries older than now - retention are refused; 0: any age
+    const struct retention *retention; // what is older is refused; NULL: nothing is
 };
 
 enum push_api {

@@ -126,13 +126,15 @@ void query_space_free(struct query_space *space)
     free(space);
 }
 
+bool query_selects(const struct query *query, struct slice labels)
+{
+    return label_matchers_test(query->ast->logs.matchers, query->ast->logs.matchers_count, labels);
+}
+
 bool query_match(const struct query *query, const struct store_arrival *arrival, struct query_space *space,
                  struct query_entry *out)
 {
-    const struct ast_logs *logs = &query->ast->logs;
     struct arena *a = &space->scratch;
-    if (!label_matchers_test(logs->matchers, logs->matchers_count, arrival->labels))
-        return false;
     arena_reset(a);
     struct line l = {.time_ns = arrival->time_ns, .text = arrival->line, .stream = arrival->labels,
                      .metadata = arrival->metadata, .space = &space->lines, .scratch = a};

@@ -151,7 +151,9 @@ MUST_CHECK bool query_visit(const struct query *query, const struct query_range 
                             bool (*visit)(void *ctx, const struct query_entry *entry, struct err *err),
                             void *ctx, struct query_result *result_out, struct err *err);
 
-// One entry by itself, as it arrives: whether a log query selects and keeps it, and what it makes of it. The
+// Whether a log query's selector matches a stream.
+bool query_selects(const struct query *query, struct slice labels);
+// One entry of such a stream by itself, as it arrives: whether the query keeps it, and what it makes of it. The
 // result lives in the space until its next use.
 struct query_space;
 struct query_space *query_space_new(void);

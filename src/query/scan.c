@@ -391,7 +391,7 @@ bool scan_run(struct scan *s, const struct pipeline *p, struct slice stream_labe
         return true;
     struct run_scan r = {
         .s = s, .p = p, .e = e, .visit = visit, .ctx = ctx,
-        .hit.line = {.stream = stream_labels, .metadata = LABELS_EMPTY, .space = &s->space, .scratch = &s->scratch}};
+        .hit.line = {.stream = stream_labels, .stream_names = line_names(stream_labels), .metadata = LABELS_EMPTY, .space = &s->space, .scratch = &s->scratch}};
     s->stats.lines_scanned += end - first;
     if (e->line_bytes != NULL)
         for (uint32_t n = first; n < end; n++)

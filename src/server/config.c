@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/diag.h"
 #include "base/limits.h"
+#include "server/rules.h"
 
 #include <assert.h>
 #include <ctype.h>
@@ -24,7 +25,7 @@
 #define MEMORY_BYTES_MIN (64 * MIB)
 #define RETENTION_NS_DEFAULT (14 * NS_PER_DAY)
 
-enum kind { KIND_TEXT, KIND_LISTEN, KIND_BYTES, KIND_DURATION, KIND_DURABILITY, KIND_LEVEL, KIND_BOOL };
+enum kind { KIND_TEXT, KIND_LISTEN, KIND_BYTES, KIND_DURATION, KIND_DURABILITY, KIND_LEVEL, KIND_BOOL, KIND_RULES };
 
 struct setting {
     const char *name; // of the flag, without dashes
@@ -44,6 +45,10 @@ static const struct setting settings[] = {
     {"low-water", KIND_BYTES, AT(low_water_bytes), "BYTES", "refuse pushes while the disk has less left (256MiB; 0: never)"},
     {"retention", KIND_DURATION, AT(retention_ns), "DURATION",
      "keep entries for this long, refuse older ones (14d; 0: accept and keep any age)"},
+    {"retention-rules", KIND_RULES, AT(rules), "RULE",
+     "keep streams of their own for longer or shorter: `{env=\"dev\"}: 24h`, `TENANT {job=\"audit\"}: 90d`; the first that\n"
+     "                           matches decides; repeatable, in MSTORE_RETENTION_RULES one a line"},
+    {"dry-run", KIND_BOOL, AT(dry_run), NULL, "tell what would be taken away, when and why; change nothing, do not serve"},
     {"durability", KIND_DURABILITY, AT(durability_crash), "sync|crash",
      "sync: on disk before the answer. crash: a power cut may lose the last seconds, a crash of mstored "
      "nothing"},
@@ -67,7 +72,7 @@ static const struct setting settings[] = {
 
 void config_init(struct config *c)
 {
-    *c = (struct config){.memory_bytes = MEMORY_BYTES_DEFAULT,
+    *c = (struct config){.rules = rules_new(), .memory_bytes = MEMORY_BYTES_DEFAULT,
                          .retention_ns = RETENTION_NS_DEFAULT,
                          .low_water_bytes = DISK_LOW_BYTES_DEFAULT,
                          .head_idle_ns = HEAD_IDLE_NS_DEFAULT,
@@ -83,6 +88,7 @@ void config_done(struct config *c)
     free(c->path_prefix);
     for (unsigned i = 0; i < c->listen_count; i++)
         free(c->listen[i]);
+    rules_free(c->rules);
     *c = (struct config){0};
 }
 
@@ -165,6 +171,8 @@ static bool set_value(struct config *c, const struct setting *s, const char *tex
     }
     case KIND_BOOL:
         return parse_bool(text, to, err);
+    case KIND_RULES:
+        return rules_add(*(struct rules **)to, text, err);
     }
     return false;
 }
@@ -175,6 +183,11 @@ static const struct setting *find_setting(const char *name, size_t len)
         if (strlen(settings[i].name) == len && strncmp(settings[i].name, name, len) == 0)
             return &settings[i];
     return NULL;
+}
+
+static bool is_list(const struct setting *s)
+{
+    return s->kind == KIND_LISTEN || s->kind == KIND_RULES;
 }
 
 // --- sources ----------------------------------------------------------------------------------------
@@ -243,9 +256,10 @@ static bool read_environment(struct sources *s, struct err *err)
             continue;
         char *list = copy(value), *rest = list, *one;
         bool good = true;
-        if (settings[i].kind != KIND_LISTEN)
+        if (!is_list(&settings[i]))
             good = offer(s, &settings[i], value, err);
-        while (good && settings[i].kind == KIND_LISTEN && (one = strsep(&rest, ",")) != NULL)
+        const char *between = settings[i].kind == KIND_LISTEN ? "," : "\n";
+        while (good && is_list(&settings[i]) && (one = strsep(&rest, between)) != NULL)
             good = offer(s, &settings[i], one, err);
         free(list);
         if (!good)
@@ -266,18 +280,18 @@ static const struct setting *setting_of_key(const char *key)
     return find_setting(name, len);
 }
 
-// The value of a key: a scalar, or for `listen` a sequence of them.
+// The value of a key: a scalar, or for `listen` and `retention_rules` a sequence of them.
 static bool read_node(struct sources *s, yaml_document_t *doc, const struct setting *setting,
                       const yaml_node_t *node, struct err *err)
 {
     if (node->type == YAML_SCALAR_NODE)
         return offer(s, setting, (const char *)node->data.scalar.value, err);
-    if (node->type != YAML_SEQUENCE_NODE || setting->kind != KIND_LISTEN)
+    if (node->type != YAML_SEQUENCE_NODE || !is_list(setting))
         return err_set(err, ERR_INPUT, "expected a single value");
     for (yaml_node_item_t *i = node->data.sequence.items.start; i < node->data.sequence.items.top; i++) {
         const yaml_node_t *item = yaml_document_get_node(doc, *i);
         if (item->type != YAML_SCALAR_NODE)
-            return err_set(err, ERR_INPUT, "expected a list of addresses");
+            return err_set(err, ERR_INPUT, "expected a list of texts");
         if (!offer(s, setting, (const char *)item->data.scalar.value, err))
             return false;
     }
@@ -358,6 +372,8 @@ static bool check(struct config *c, struct err *err)
         return err_set(err, ERR_INPUT, "--query-timeout, --tail-duration: longer than 0s");
     if (c->path_prefix != NULL && (c->path_prefix[0] != '/' || c->path_prefix[strlen(c->path_prefix) - 1] == '/'))
         return err_set(err, ERR_INPUT, "--path-prefix %s: expected /path", c->path_prefix);
+    c->retention.period_ns = c->retention_ns;
+    c->retention.rules = rules_items(c->rules, &c->retention.rules_count);
     for (unsigned i = 0; i < c->listen_count && !c->allow_anonymous; i++)
         if (!is_loopback(c->listen[i]))
             return err_set(err, ERR_INPUT,
@@ -420,6 +436,20 @@ static void put_duration(struct buf *b, int64_t ns)
     buf_printf(b, whole ? "%" PRId64 "s" : "%" PRId64 "ms", ns / (whole ? NS_PER_S : NS_PER_MS));
 }
 
+static void print_rules(const struct rules *rules, struct buf *b)
+{
+    size_t count;
+    const struct retention_rule *items = rules_items(rules, &count);
+    buf_put_byte(b, '[');
+    for (size_t i = 0; i < count; i++) {
+        buf_put_cstr(b, i > 0 ? ", '" : "'");
+        for (const char *p = items[i].text; *p != '\0'; p++) // YAML doubles what ends the text
+            buf_put_slice(b, *p == '\'' ? SLICE("''") : slice_of(p, 1));
+        buf_put_byte(b, '\'');
+    }
+    buf_put_byte(b, ']');
+}
+
 static void put_setting(struct buf *b, const struct config *c, const struct setting *s)
 {
     const void *from = (const char *)c + s->offset;
@@ -450,6 +480,9 @@ static void put_setting(struct buf *b, const struct config *c, const struct sett
         break;
     case KIND_BOOL:
         buf_put_cstr(b, *(const bool *)from ? "true" : "false");
+        break;
+    case KIND_RULES:
+        print_rules(c->rules, b);
         break;
     }
     buf_put_byte(b, '\n');

@@ -562,7 +562,7 @@ bool server_start(const struct config *config, struct store *store, struct serve
     server->app.store = store;
     server->app.crew = crew_new(crew_helpers_default());
     server->app.tails = tails_new(&server->app);
-    server->app.ingest.retention_ns = config->retention_ns;
+    server->app.ingest.retention = &config->retention;
     server->body_bytes_max = config->memory_bytes / 4;
     server->pools[ROUTE_PUSH] = pool_new("push", PUSH_THREADS, SERVER_REQUESTS_MAX, INGEST_ARENA_BYTES_MAX, work);
     server->pools[ROUTE_QUERY] = pool_new("query", QUERY_THREADS, QUERY_QUEUE_MAX, QUERY_ARENA_BYTES_MAX, work);

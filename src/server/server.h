@@ -11,6 +11,8 @@
 
 enum { SERVER_LISTEN_MAX = 16 };
 
+struct rules; // rules.h
+
 // Every setting, after flags, MSTORE_* and the YAML file were read (config.c).
 struct config {
     char *data_dir;                    // owned
@@ -19,7 +21,10 @@ struct config {
     uint64_t memory_bytes;
     uint64_t max_bytes; // disk; 0: no cap
     uint64_t low_water_bytes; // of the disk's free space; 0: none
-    int64_t retention_ns;
+    int64_t retention_ns;       // of streams without a rule; 0: for ever
+    struct rules *rules;        // owned: retention rules as they were given
+    struct retention retention; // both, for those who apply them; borrows from here
+    bool dry_run;               // tell what retention would take away, instead of serving
     bool durability_crash;
     bool require_tenant;
     bool multi_tenant_queries;

@@ -39,7 +39,8 @@ enum {
     DROPPED_TOLD_MAX = 100,
     TAILS_MEMORY_SHARE = 8, // of --memory: one part for what clients did not read yet
 };
-static const int64_t PING_NS = NS_PER_S, CLOSE_WAIT_NS = 5 * NS_PER_S;
+static const int64_t FEED_NS = ROUND_MS * NS_PER_MS, // how long sockets wait while there is always more to read
+                     PING_NS = NS_PER_S, CLOSE_WAIT_NS = 5 * NS_PER_S;
 
 void tails_wake(struct tails *t)
 {
@@ -115,9 +116,8 @@ static void put_labels(struct buf *b, struct slice labels, bool legacy)
     buf_done(&text);
 }
 
-static void note_dropped(struct tail *t, int64_t time_ns, struct slice labels)
+static void tell_dropped(struct tail *t, int64_t time_ns, struct slice labels)
 {
-    metric_add(COUNTER_TAIL_DROPPED, 1);
     if (t->dropped_told == DROPPED_TOLD_MAX)
         return;
     buf_printf(&t->dropped, "%s{\"timestamp\":\"%" PRId64 "\",\"labels\":", t->dropped_told++ > 0 ? "," : "", time_ns);
@@ -141,7 +141,8 @@ void tail_add_pending(struct tail *t, const struct query_entry *e, struct slice 
                                           t->tails->pending_bytes + bytes <= t->tails->pending_bytes_max);
     struct pending *p = !room || b.bad ? NULL : malloc(bytes);
     if (p == NULL) {
-        note_dropped(t, e->time_ns, labels);
+        metric_add(COUNTER_TAIL_DROPPED, 1);
+        tell_dropped(t, e->time_ns, labels);
         buf_done(&b);
         return;
     }
@@ -166,7 +167,7 @@ void tail_add_pending(struct tail *t, const struct query_entry *e, struct slice 
 static void offer(struct tails *all, struct tail *t, const struct store_arrival *arrival)
 {
     struct query_entry e;
-    if (t->refused || !slice_eq(t->tenant, arrival->tenant) || !query_match(t->query, arrival, all->space, &e))
+    if (!query_match(t->query, arrival, all->space, &e))
         return;
     struct slice labels = query_entry_labels(e.labels, e.metadata, e.parsed, &all->scratch);
     if (labels.ptr != NULL && !tail_was_given(t, tail_hash(labels, e.time_ns, e.line)))
@@ -312,14 +313,53 @@ static void read_in(struct tail *t)
 
 // --- the thread -------------------------------------------------------------------------------------
 
+// Entries of one stream mostly come together: which tails it is for is decided once.
+static bool choose_tails(struct tails *all, const struct store_arrival *arrival)
+{
+    bool any = false;
+    for (struct tail *t = all->first; t != NULL; t = t->next) {
+        t->selects = !t->refused && slice_eq(t->tenant, arrival->tenant) && query_selects(t->query, arrival->labels);
+        any = any || t->selects;
+    }
+    return any;
+}
+
+static bool same_stream(const struct store_arrival *a, const struct store_arrival *b)
+{
+    return a->labels.ptr == b->labels.ptr && a->tenant.ptr == b->tenant.ptr;
+}
+
+// Every tail is told; which of the entries were for it is not known.
+static void note_missed(struct tails *all, uint64_t missed)
+{
+    metric_add(COUNTER_TAIL_MISSED, missed);
+    for (struct tail *t = all->first; t != NULL; t = t->next)
+        if (!t->refused)
+            tell_dropped(t, clock_wall_ns(), LABELS_EMPTY);
+}
+
 static void read_feed(struct tails *all)
 {
     struct store_arrival arrivals[ARRIVALS_PER_READ];
-    size_t count;
-    while (all->feed != NULL && (count = store_feed_read(all->feed, arrivals, ARRIVALS_PER_READ)) > 0)
-        for (size_t i = 0; i < count; i++)
-            for (struct tail *t = all->first; t != NULL; t = t->next)
-                offer(all, t, &arrivals[i]);
+    int64_t until_ns = clock_mono_ns() + FEED_NS;
+    all->behind = false;
+    while (all->feed != NULL && clock_mono_ns() < until_ns) {
+        uint64_t missed;
+        size_t count = store_feed_read(all->feed, arrivals, ARRIVALS_PER_READ, &missed);
+        if (missed > 0)
+            note_missed(all, missed);
+        if (count == 0)
+            return;
+        bool any = false;
+        for (size_t i = 0; i < count; i++) {
+            if (i == 0 || !same_stream(&arrivals[i], &arrivals[i - 1]))
+                any = choose_tails(all, &arrivals[i]);
+            for (struct tail *t = any ? all->first : NULL; t != NULL; t = t->next)
+                if (t->selects)
+                    offer(all, t, &arrivals[i]);
+        }
+    }
+    all->behind = true;
 }
 
 static void serve(struct tail *t, int64_t now_mono_ns)
@@ -381,7 +421,7 @@ static void wait_round(struct tails *all)
     assert(fds != NULL);
     fds[0] = (struct pollfd){.fd = all->wake, .events = POLLIN};
     for (struct tail *t = all->first; t != NULL; t = t->next) {
-        timeout = ROUND_MS;
+        timeout = all->behind ? 0 : ROUND_MS;
         if (t->fd >= 0)
             fds[count++] = (struct pollfd){.fd = t->fd, .events = (short)(POLLIN | (t->out.len > t->sent ? POLLOUT : 0))};
     }

@@ -29,6 +29,7 @@ struct tail {
     bool categorize, legacy, live; // live: the history is written
     bool refused;                  // gets a close frame that says why, and nothing else
     bool counted;                  // in tails.listening
+    bool selects;                  // the stream of the arrival in hand
     int64_t delay_ns, ends_mono_ns;
     struct hash128 *history; // sorted; what was given already
     size_t history_count;
@@ -60,6 +61,7 @@ struct tails {
     struct store_feed *feed; // while there are tails
     struct query_space *space; // the thread's
     struct arena scratch;      // likewise; of the entry in hand
+    bool behind; // there was more to read than time
     bool stop;
 };
 

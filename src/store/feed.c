@@ -4,6 +4,7 @@
  * The feed keeps a reference to each head that it has not read to its end. A head is complete when a newer one was
  * opened: appends share gen_lock, opening takes it alone.
  */
+#include "base/limits.h"
 #include "store/state.h"
 
 #include <assert.h>
@@ -60,12 +61,19 @@ void feed_add_head(struct store_feed *f, struct head *head)
     (void)pthread_mutex_unlock(&f->lock);
 }
 
-// The head to read from; *complete_out: nothing will be added to it.
-static struct head *first_head(struct store_feed *f, bool *complete_out)
+// The head to read from; *complete_out: nothing will be added to it. *lags_out: too much is behind it.
+static struct head *first_head(struct store_feed *f, bool *complete_out, bool *lags_out)
 {
     (void)pthread_mutex_lock(&f->lock);
     struct head *head = f->count > 0 ? f->heads[0] : NULL;
     *complete_out = f->count > 1;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < f->count && *complete_out; i++) {
+        struct head_stats stats;
+        head_stats(f->heads[i], &stats);
+        bytes += stats.bytes;
+    }
+    *lags_out = bytes > STORE_FEED_HEADS_MAX * f->store->options.head_bytes_max;
     (void)pthread_mutex_unlock(&f->lock);
     return head;
 }
@@ -80,11 +88,17 @@ static void drop_first(struct store_feed *f)
     f->pos = 0;
 }
 
-size_t store_feed_read(struct store_feed *f, struct store_arrival *out, size_t room)
+size_t store_feed_read(struct store_feed *f, struct store_arrival *out, size_t room, uint64_t *missed_out)
 {
+    *missed_out = 0;
     for (;;) {
-        bool complete;
-        struct head *head = first_head(f, &complete);
+        bool complete, lags;
+        struct head *head = first_head(f, &complete, &lags);
+        if (lags) {
+            *missed_out += head_arrivals_count(head) - f->pos;
+            drop_first(f);
+            continue;
+        }
         uint32_t count = head == NULL ? 0 : head_arrivals(head, f->pos, out, room > UINT32_MAX ? UINT32_MAX : (uint32_t)room);
         f->pos += count;
         if (count > 0 || !complete)

@@ -31,11 +31,17 @@ static int64_t add_ns(int64_t time_ns, int64_t period_ns)
     return period_ns == 0 || __builtin_add_overflow(time_ns, period_ns, &sum_ns) ? INT64_MAX : sum_ns;
 }
 
-static void widen(struct lifetime *l, int64_t min_ns, int64_t max_ns, int64_t period_ns)
+static void widen(struct lifetime *l, int64_t min_ns, int64_t max_ns, int64_t period_ns, const struct retention_rule *rule)
 {
     int64_t begins_ns = add_ns(min_ns, period_ns), ends_ns = add_ns(max_ns, period_ns);
-    l->begins_ns = begins_ns < l->begins_ns ? begins_ns : l->begins_ns;
-    l->ends_ns = ends_ns > l->ends_ns ? ends_ns : l->ends_ns;
+    if (begins_ns < l->begins_ns) {
+        l->begins_ns = begins_ns;
+        l->begins_by = rule;
+    }
+    if (ends_ns > l->ends_ns) {
+        l->ends_ns = ends_ns;
+        l->ends_by = rule;
+    }
 }
 
 // The last time that counts of a segment's spans: clients say what they like, so none is after the segment was made.
@@ -62,8 +68,8 @@ static bool widen_by_spans(const struct retention *r, const struct manifest_segm
     const struct seg_span_table *table = seg_span_table(s->seg);
     for (uint32_t i = 0; i < table->tenants_count; i++) {
         struct retention_bounds b = retention_bounds(r, table->tenants[i].tenant);
-        widen(l, s->row.spans_min_ns, last_ns, b.shortest_ns);
-        widen(l, s->row.spans_min_ns, last_ns, b.longest_ns);
+        widen(l, s->row.spans_min_ns, last_ns, b.shortest_ns, NULL);
+        widen(l, s->row.spans_min_ns, last_ns, b.longest_ns, NULL);
     }
     return true;
 }
@@ -77,9 +83,9 @@ bool lifetime_of(const struct retention *r, const struct manifest_segment *s, st
         if (s->row.spans > 0 && !last_span_ns(s, &last_ns, err))
             return false;
         if (s->row.entries > 0)
-            widen(&l, s->row.min_ns, s->row.max_ns, b.shortest_ns);
+            widen(&l, s->row.min_ns, s->row.max_ns, b.shortest_ns, NULL);
         if (s->row.spans > 0)
-            widen(&l, s->row.spans_min_ns, last_ns, b.shortest_ns);
+            widen(&l, s->row.spans_min_ns, last_ns, b.shortest_ns, NULL);
         *out = l;
         return true;
     }
@@ -88,8 +94,9 @@ bool lifetime_of(const struct retention *r, const struct manifest_segment *s, st
         return false;
     for (size_t i = 0; i < d.streams_count; i++) {
         const struct index_stream *stream = &d.streams[i];
-        widen(&l, stream->runs[0].min_ns, stream->runs[stream->runs_count - 1].max_ns,
-              retention_period(r, stream->tenant, stream->labels, NULL));
+        const struct retention_rule *rule;
+        int64_t period_ns = retention_period(r, stream->tenant, stream->labels, &rule);
+        widen(&l, stream->runs[0].min_ns, stream->runs[stream->runs_count - 1].max_ns, period_ns, rule);
     }
     if (!widen_by_spans(r, s, &l, err))
         return false;
@@ -126,7 +133,8 @@ const struct lifetime *retain_lifetime(struct store *st, const struct manifest_s
     if (!lifetime_of(&st->options.retention, s, &l, &why)) {
         // Not readable: it goes when the longest period is over, whatever it holds.
         store_report(st, true, why.text);
-        l = (struct lifetime){s->row.gen, INT64_MAX, add_ns(index_segment_last_ns(&s->row), b.longest_ns)};
+        l = (struct lifetime){.gen = s->row.gen, .begins_ns = INT64_MAX,
+                              .ends_ns = add_ns(index_segment_last_ns(&s->row), b.longest_ns)};
     }
     st->lifetimes = realloc(st->lifetimes, (st->lifetimes_count + 1) * sizeof *st->lifetimes);
     assert(st->lifetimes != NULL);

@@ -10,6 +10,7 @@ struct lifetime {
     uint64_t gen;
     int64_t begins_ns; // its first entry expires after it; INT64_MAX: none does
     int64_t ends_ns;   // its last entry expires after it; INT64_MAX: it does not
+    const struct retention_rule *begins_by, *ends_by; // NULL: the default, or spans
 };
 
 // Reads the segment's stream table if there are rules.

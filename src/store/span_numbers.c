@@ -186,7 +186,7 @@ static bool take_planes(struct rd *r, uint32_t count, struct planes *out)
         return false;
     out->bits = bits_of(out->width);
     if (form & NUMBERS_TABLE) {
-        if (form != (NUMBERS_TABLE | 1) && out->bits == 0)
+        if (form != (NUMBERS_TABLE | out->width) || (out->width != 1 && out->bits == 0))
             return false;
         out->table_count = rd_u8(r) + 1u;
         for (unsigned i = 0; i < out->table_count; i++)

@@ -1,5 +1,6 @@
 /*
- * span_read.c -- a block's bytes to columns; see span_block.h and docs/format.md "Span blocks".
+ * span_read.c -- a block's bytes to columns; see span_block.h and docs/format.md "Span blocks". span_fetch.c has attributes
+ * and whole spans.
  *
  * Nothing that a block says is believed: counts are compared with what they count, numbers with what they are places in,
  * and every part is consumed to its last byte. What is not so is ERR_CORRUPT.
@@ -9,32 +10,9 @@
 #include "store/span_block.h"
 #include "store/span_format.h"
 #include "store/span_numbers.h"
+#include "store/span_read.h"
 
 #include <assert.h>
-
-struct part {
-    struct span_part_place place;
-    uint64_t pos; // from the block's start
-};
-
-struct attribute_inside {
-    struct part parts[2]; // values, numbers of them; or numbers alone
-    uint32_t next;        // value that span_block_span() takes next
-};
-
-struct span_block_inside {
-    span_block_read_fn read;
-    void *ctx;
-    struct zbuf *z;
-    uint64_t read_bytes;
-    struct part parts[PARTS_COUNT];
-    struct attribute_inside *attributes;
-    const uint32_t *identity;     // 0, 1, 2, ...: rows of what every span has once
-    const uint32_t *shape_column; // columns of all shapes, one after the other
-    const uint32_t *shape_first;  // shapes_count + 1
-    uint32_t shapes_count;
-    uint32_t trace; // of the last span_block_span()
-};
 
 static const char *const column_names[SPAN_COLUMNS_COUNT] = {
     [SPAN_TRACES] = "traces",       [SPAN_IDS] = "ids",         [SPAN_PARENTS] = "parents",   [SPAN_STARTS] = "starts",
@@ -44,8 +22,7 @@ static const char *const column_names[SPAN_COLUMNS_COUNT] = {
     [SPAN_REST] = "rest",
 };
 
-// Contents that do not add up; or there was no memory to see.
-static bool corrupt(const struct span_block *b, const char *what, struct err *err)
+bool span_block_corrupt(const struct span_block *b, const char *what, struct err *err)
 {
     return arena_ok(b->arena, "span block", err) && err_set(err, ERR_CORRUPT, "span block: %s: contents do not add up", what);
 }
@@ -122,14 +99,14 @@ bool span_block_open(const struct span_block_place *place, span_block_read_fn re
     struct rd r = rd_of(stored);
     size_t raw_bytes = rd_u32(&r);
     if (r.bad || raw_bytes > SPAN_BLOCK_RAW_BYTES_MAX)
-        return corrupt(out, "head", err);
+        return span_block_corrupt(out, "head", err);
     uint8_t *to = arena_alloc(a, raw_bytes);
     if (to == NULL)
         return arena_ok(a, "span block", err);
     raw = slice_of(to, raw_bytes);
     if (!zbuf_decompress(z, rd_bytes(&r, rd_left(&r)), to, raw_bytes, err))
         return err_wrap(err, "span block: head");
-    return take_head(out, raw, place) || corrupt(out, "head", err);
+    return take_head(out, raw, place) || span_block_corrupt(out, "head", err);
 }
 
 uint64_t span_block_read_bytes(const struct span_block *b)
@@ -183,8 +160,7 @@ static bool decode_part(struct span_block *b, const struct part *part, struct sl
     return decode_pieces(b->inside->z, stored, to, p->raw_bytes, err);
 }
 
-// Parts that lie side by side, in one read.
-static bool load(struct span_block *b, const struct part *parts, unsigned count, struct slice *raws, const char *what,
+bool span_block_load(struct span_block *b, const struct part *parts, unsigned count, struct slice *raws, const char *what,
                  struct err *err)
 {
     size_t bytes = 0;
@@ -221,8 +197,7 @@ static const struct slice *take_texts(struct rd *r, uint32_t count, struct arena
     return consumed(r) ? texts : NULL;
 }
 
-// Distinct values, at most `most` of them.
-static bool take_values(struct slice raw, uint32_t most, struct arena *a, struct span_strings *out)
+bool span_block_take_values(struct slice raw, uint32_t most, struct arena *a, struct span_strings *out)
 {
     struct rd r = rd_of(raw);
     uint32_t count = (uint32_t)rd_varint_max(&r, most);
@@ -241,7 +216,7 @@ static bool all_below(const uint32_t *items, uint32_t count, uint32_t limit)
     return count == 0 || largest < limit;
 }
 
-static uint32_t *take_ids(struct slice raw, uint32_t count, uint32_t values_count, struct arena *a)
+uint32_t *span_block_take_ids(struct slice raw, uint32_t count, uint32_t values_count, struct arena *a)
 {
     struct rd r = rd_of(raw);
     uint8_t form = rd_u8(&r);
@@ -259,24 +234,13 @@ static uint32_t *take_ids(struct slice raw, uint32_t count, uint32_t values_coun
     return all_below(ids, count, values_count) ? ids : NULL;
 }
 
-static const uint32_t *identity(struct span_block *b)
-{
-    if (b->inside->identity == NULL) {
-        uint32_t *rows = arena_array(b->arena, b->spans_count, sizeof *rows);
-        for (uint32_t i = 0; rows != NULL && i < b->spans_count; i++)
-            rows[i] = i;
-        b->inside->identity = rows;
-    }
-    return b->inside->identity;
-}
-
 // --- columns ------------------------------------------------------------------------------------------
 
 // What is only read through is given back: `mark` lies behind what stays.
 static bool read_through(struct span_block *b, struct arena_mark mark, bool good, const char *what, struct err *err)
 {
     if (!good)
-        return corrupt(b, what, err);
+        return span_block_corrupt(b, what, err);
     arena_rewind(b->arena, mark);
     return true;
 }
@@ -286,20 +250,20 @@ static const uint32_t *numbers32_column(struct span_block *b, enum span_part par
     struct slice raw;
     uint32_t *out = arena_array(b->arena, b->spans_count, sizeof *out);
     struct arena_mark mark = arena_mark(b->arena);
-    if (!load(b, &b->inside->parts[part], 1, &raw, what, err))
+    if (!span_block_load(b, &b->inside->parts[part], 1, &raw, what, err))
         return NULL;
     struct rd r = rd_of(raw);
     bool good = out != NULL && numbers_take32(&r, b->spans_count, out) && consumed(&r);
     return read_through(b, mark, good, what, err) ? out : NULL;
 }
 
-static const uint64_t *numbers64_part(struct span_block *b, const struct part *part, uint32_t count, const char *what,
+const uint64_t *span_block_numbers(struct span_block *b, const struct part *part, uint32_t count, const char *what,
                                       struct err *err)
 {
     struct slice raw;
     uint64_t *out = arena_array(b->arena, count, sizeof *out);
     struct arena_mark mark = arena_mark(b->arena);
-    if (!load(b, part, 1, &raw, what, err))
+    if (!span_block_load(b, part, 1, &raw, what, err))
         return NULL;
     struct rd r = rd_of(raw);
     bool good = out != NULL && numbers_take64(&r, count, out) && consumed(&r);
@@ -315,21 +279,21 @@ static bool trace_counts(struct span_block *b, struct err *err)
     uint32_t *first = arena_array(b->arena, traces + (size_t)1, sizeof *first);
     if (first == NULL)
         return arena_ok(b->arena, "span block", err);
-    if (!load(b, &b->inside->parts[PART_TRACE_COUNTS], 1, &raw, "traces", err))
+    if (!span_block_load(b, &b->inside->parts[PART_TRACE_COUNTS], 1, &raw, "traces", err))
         return false;
     struct rd r = rd_of(raw);
     if (!numbers_take32(&r, traces, first) || !consumed(&r)) // the counts
-        return corrupt(b, "traces", err);
+        return span_block_corrupt(b, "traces", err);
     for (uint32_t i = 0; i < traces; i++) {
         uint32_t count = first[i];
         if (count == 0 || count > b->spans_count - sum)
-            return corrupt(b, "traces", err);
+            return span_block_corrupt(b, "traces", err);
         first[i] = sum;
         sum += count;
     }
     first[traces] = sum;
     if (sum != b->spans_count)
-        return corrupt(b, "traces", err);
+        return span_block_corrupt(b, "traces", err);
     b->trace_first = first;
     return true;
 }
@@ -337,10 +301,10 @@ static bool trace_counts(struct span_block *b, struct err *err)
 static bool traces_column(struct span_block *b, struct err *err)
 {
     struct slice raw;
-    if (!trace_counts(b, err) || !load(b, &b->inside->parts[PART_TRACE_IDS], 1, &raw, "traces", err))
+    if (!trace_counts(b, err) || !span_block_load(b, &b->inside->parts[PART_TRACE_IDS], 1, &raw, "traces", err))
         return false;
     if (raw.len != (size_t)b->stats.traces_count * TRACE_ID_BYTES)
-        return corrupt(b, "traces", err);
+        return span_block_corrupt(b, "traces", err);
     b->trace_ids = (const uint8_t(*)[TRACE_ID_BYTES])raw.ptr;
     return true;
 }
@@ -348,10 +312,10 @@ static bool traces_column(struct span_block *b, struct err *err)
 static bool ids_column(struct span_block *b, struct err *err)
 {
     struct slice raw;
-    if (!load(b, &b->inside->parts[PART_SPAN_IDS], 1, &raw, "ids", err))
+    if (!span_block_load(b, &b->inside->parts[PART_SPAN_IDS], 1, &raw, "ids", err))
         return false;
     if (raw.len != (size_t)b->spans_count * SPAN_ID_BYTES)
-        return corrupt(b, "ids", err);
+        return span_block_corrupt(b, "ids", err);
     b->span_ids = (const uint8_t(*)[SPAN_ID_BYTES])raw.ptr;
     return true;
 }
@@ -385,7 +349,7 @@ static bool parents_column(struct span_block *b, struct err *err)
     uint8_t(*ids)[SPAN_ID_BYTES] = arena_array(b->arena, b->spans_count, sizeof *ids);
     struct arena_mark mark = arena_mark(b->arena);
     uint32_t *codes = arena_array(b->arena, b->spans_count, sizeof *codes);
-    if (!load(b, &b->inside->parts[PART_PARENTS], 2, raws, "parents", err))
+    if (!span_block_load(b, &b->inside->parts[PART_PARENTS], 2, raws, "parents", err))
         return false;
     struct rd r = rd_of(raws[0]), far = rd_of(raws[1]);
     bool good = ids != NULL && codes != NULL && numbers_take32(&r, b->spans_count, codes) && consumed(&r) &&
@@ -403,7 +367,7 @@ static bool starts_column(struct span_block *b, struct err *err)
         return false;
     uint64_t *starts = arena_array(b->arena, b->spans_count, sizeof *starts);
     struct arena_mark mark = arena_mark(b->arena);
-    if (!load(b, &b->inside->parts[PART_STARTS], 1, &raw, "starts", err))
+    if (!span_block_load(b, &b->inside->parts[PART_STARTS], 1, &raw, "starts", err))
         return false;
     struct rd r = rd_of(raw);
     uint64_t trace_start = rd_u64(&r);
@@ -427,12 +391,12 @@ static bool strings_column(struct span_block *b, enum span_part values_part, con
     struct slice raws[2];
     const struct part *parts = &b->inside->parts[values_part];
     unsigned from = s->values != NULL ? 1 : 0, to = ids ? 2 : 1;
-    if (!load(b, parts + from, to - from, raws + from, what, err))
+    if (!span_block_load(b, parts + from, to - from, raws + from, what, err))
         return false;
-    if (from == 0 && !take_values(raws[0], b->spans_count, b->arena, s))
-        return corrupt(b, what, err);
-    if (ids && (s->ids = take_ids(raws[1], b->spans_count, s->values_count, b->arena)) == NULL)
-        return corrupt(b, what, err);
+    if (from == 0 && !span_block_take_values(raws[0], b->spans_count, b->arena, s))
+        return span_block_corrupt(b, what, err);
+    if (ids && (s->ids = span_block_take_ids(raws[1], b->spans_count, s->values_count, b->arena)) == NULL)
+        return span_block_corrupt(b, what, err);
     return true;
 }
 
@@ -493,7 +457,7 @@ static bool shapes_column(struct span_block *b, struct err *err)
     uint32_t *columns = arena_array(b->arena, bytes, sizeof *columns); // a byte each at least
     uint32_t *first = arena_array(b->arena, s.values_count + (size_t)1, sizeof *first);
     if (columns == NULL || first == NULL)
-        return corrupt(b, "shapes", err);
+        return span_block_corrupt(b, "shapes", err);
     uint32_t count = 0;
     for (uint32_t i = 0; i < s.values_count; i++) {
         first[i] = count;
@@ -501,7 +465,7 @@ static bool shapes_column(struct span_block *b, struct err *err)
         while (rd_left(&r) > 0) {
             uint64_t column = rd_varint(&r);
             if (r.bad || column >= b->attributes_count)
-                return corrupt(b, "shapes", err);
+                return span_block_corrupt(b, "shapes", err);
             columns[count++] = (uint32_t)column;
         }
     }
@@ -517,27 +481,27 @@ static bool texts_column(struct span_block *b, enum span_part part, const char *
                          struct err *err)
 {
     struct slice raw;
-    if (!load(b, &b->inside->parts[part], 1, &raw, what, err))
+    if (!span_block_load(b, &b->inside->parts[part], 1, &raw, what, err))
         return false;
     struct rd r = rd_of(raw);
     *out = take_texts(&r, b->spans_count, b->arena);
-    return *out != NULL || corrupt(b, what, err);
+    return *out != NULL || span_block_corrupt(b, what, err);
 }
 
 static bool rest_column(struct span_block *b, struct err *err)
 {
     struct slice raw;
-    if (!load(b, &b->inside->parts[PART_REST], 1, &raw, "rest", err))
+    if (!span_block_load(b, &b->inside->parts[PART_REST], 1, &raw, "rest", err))
         return false;
     struct rd r = rd_of(raw);
     uint32_t *all[4];
     for (unsigned i = 0; i < COUNT_OF(all); i++) {
         all[i] = arena_array(b->arena, b->spans_count, sizeof *all[i]);
         if (all[i] == NULL || !numbers_take32(&r, b->spans_count, all[i]))
-            return corrupt(b, "rest", err);
+            return span_block_corrupt(b, "rest", err);
     }
     if (!consumed(&r))
-        return corrupt(b, "rest", err);
+        return span_block_corrupt(b, "rest", err);
     b->flags = all[0];
     b->dropped_attributes = all[1];
     b->dropped_events = all[2];
@@ -559,7 +523,7 @@ bool span_block_column(struct span_block *b, enum span_column column, struct err
         return b->start_ns != NULL || starts_column(b, err);
     case SPAN_DURATIONS:
         return b->duration_ns != NULL ||
-               (b->duration_ns = numbers64_part(b, &b->inside->parts[PART_DURATIONS], b->spans_count, what, err)) != NULL;
+               (b->duration_ns = span_block_numbers(b, &b->inside->parts[PART_DURATIONS], b->spans_count, what, err)) != NULL;
     case SPAN_KINDS:
         return b->kinds != NULL ||
                (b->kinds = (const int32_t *)numbers32_column(b, PART_KINDS, what, err)) != NULL;
@@ -608,219 +572,4 @@ bool span_block_dictionary(struct span_block *b, enum span_column column, struct
         assert(false);
         return false;
     }
-}
-
-// --- attributes ---------------------------------------------------------------------------------------
-
-// The spans that have a value of the column, as often as they have one.
-static bool attribute_rows(struct span_block *b, uint32_t attribute, struct err *err)
-{
-    struct span_attribute_column *c = &b->attributes[attribute];
-    struct span_block_inside *in = b->inside;
-    if (!span_block_column(b, SPAN_SHAPES, err))
-        return false;
-    struct arena_mark mark = arena_mark(b->arena);
-    uint32_t *times = arena_zalloc(b->arena, in->shapes_count * sizeof *times); // by shape
-    if (times == NULL)
-        return arena_ok(b->arena, "span block", err);
-    bool once = true;
-    for (uint32_t s = 0; s < in->shapes_count; s++) {
-        for (uint32_t i = in->shape_first[s]; i < in->shape_first[s + 1]; i++)
-            times[s] += in->shape_column[i] == attribute;
-        once = once && times[s] == 1;
-    }
-    uint64_t count = 0;
-    for (uint32_t row = 0; row < b->spans_count; row++)
-        count += times[b->shape_of[row]];
-    if (count != c->count)
-        return corrupt(b, "attributes", err);
-    if (once) {
-        arena_rewind(b->arena, mark);
-        c->rows = identity(b);
-        return c->rows != NULL || arena_ok(b->arena, "span block", err);
-    }
-    uint32_t *rows = arena_array(b->arena, c->count, sizeof *rows), at = 0;
-    if (rows == NULL)
-        return arena_ok(b->arena, "span block", err);
-    for (uint32_t row = 0; row < b->spans_count; row++)
-        for (uint32_t n = times[b->shape_of[row]]; n > 0; n--)
-            rows[at++] = row;
-    c->rows = rows;
-    return true;
-}
-
-static bool attribute_strings(struct span_block *b, uint32_t attribute, bool ids, struct err *err)
-{
-    struct span_attribute_column *c = &b->attributes[attribute];
-    const struct part *parts = b->inside->attributes[attribute].parts;
-    struct slice raws[2];
-    unsigned from = c->strings.values != NULL ? 1 : 0, to = ids ? 2 : 1;
-    if (!load(b, parts + from, to - from, raws + from, "attributes", err))
-        return false;
-    if (from == 0 && !take_values(raws[0], c->count, b->arena, &c->strings))
-        return corrupt(b, "attributes", err);
-    if (ids && (c->strings.ids = take_ids(raws[1], c->count, c->strings.values_count, b->arena)) == NULL)
-        return corrupt(b, "attributes", err);
-    return true;
-}
-
-static bool attribute_numbers(struct span_block *b, uint32_t attribute, struct err *err)
-{
-    struct span_attribute_column *c = &b->attributes[attribute];
-    const uint64_t *numbers =
-        numbers64_part(b, b->inside->attributes[attribute].parts, c->count, "attributes", err);
-    if (numbers == NULL)
-        return false;
-    if (c->kind != VALUE_DOUBLE) {
-        c->integers = (const int64_t *)numbers;
-        return true;
-    }
-    double *doubles = arena_array(b->arena, c->count, sizeof *doubles);
-    if (doubles == NULL)
-        return arena_ok(b->arena, "span block", err);
-    memcpy(doubles, numbers, c->count * sizeof *doubles); // their bits
-    c->numbers = doubles;
-    return true;
-}
-
-bool span_block_attribute_values(struct span_block *b, uint32_t attribute, struct err *err)
-{
-    const struct span_attribute_column *c = &b->attributes[attribute];
-    return span_kind_parts(c->kind) != 2 || c->strings.values != NULL || attribute_strings(b, attribute, false, err);
-}
-
-bool span_block_attribute(struct span_block *b, uint32_t attribute, struct err *err)
-{
-    struct span_attribute_column *c = &b->attributes[attribute];
-    if (c->rows != NULL)
-        return true;
-    if (!attribute_rows(b, attribute, err))
-        return false;
-    bool good = true;
-    if (span_kind_parts(c->kind) == 1)
-        good = attribute_numbers(b, attribute, err);
-    else if (span_kind_parts(c->kind) == 2)
-        good = attribute_strings(b, attribute, true, err);
-    if (!good)
-        c->rows = NULL; // none of it is there
-    return good;
-}
-
-void span_block_find(const struct span_block *b, struct slice key, uint32_t *first_out, uint32_t *count_out)
-{
-    uint32_t low = 0, high = b->attributes_count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (slice_cmp(b->attributes[middle].key, key) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    *first_out = low;
-    while (high < b->attributes_count && slice_eq(b->attributes[high].key, key))
-        high++;
-    *count_out = high - low;
-}
-
-// --- one span -----------------------------------------------------------------------------------------
-
-// The first value of a row that is said to have one; where the last one was looked up, mostly.
-static uint32_t first_value(const struct span_attribute_column *c, uint32_t row, uint32_t guess)
-{
-    if (guess < c->count && c->rows[guess] == row && (guess == 0 || c->rows[guess - 1] < row))
-        return guess;
-    uint32_t low = 0, high = c->count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (c->rows[middle] < row)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-static struct span_value value_at(const struct span_attribute_column *c, uint32_t i)
-{
-    switch (c->kind) {
-    case VALUE_NONE:
-        return (struct span_value){.kind = VALUE_NONE};
-    case VALUE_BOOL:
-        return (struct span_value){.kind = VALUE_BOOL, .flag = c->integers[i] != 0};
-    case VALUE_INT:
-        return (struct span_value){.kind = VALUE_INT, .integer = c->integers[i]};
-    case VALUE_DOUBLE:
-        return (struct span_value){.kind = VALUE_DOUBLE, .number = c->numbers[i]};
-    default:
-        return (struct span_value){.kind = c->kind, .bytes = c->strings.values[c->strings.ids[i]]};
-    }
-}
-
-static bool take_span_attributes(struct span_block *b, uint32_t row, struct span_attributes *out, struct err *err)
-{
-    const struct span_block_inside *in = b->inside;
-    uint32_t shape = b->shape_of[row], first = in->shape_first[shape];
-    out->count = in->shape_first[shape + 1] - first;
-    out->items = arena_array(b->arena, out->count, sizeof *out->items);
-    if (out->items == NULL)
-        return arena_ok(b->arena, "span block", err);
-    for (uint32_t i = 0; i < out->count; i++) {
-        uint32_t column = in->shape_column[first + i];
-        struct span_attribute_column *c = &b->attributes[column];
-        if (!span_block_attribute(b, column, err))
-            return false;
-        uint32_t *next = &in->attributes[column].next;
-        uint32_t at = *next; // within the span: behind the last value of the key
-        if (at == 0 || at >= c->count || c->rows[at] != row || c->rows[at - 1] != row)
-            at = first_value(c, row, at);
-        out->items[i] = (struct span_attribute){.key = c->key, .value = value_at(c, at)};
-        *next = at + 1;
-    }
-    return true;
-}
-
-static uint32_t trace_of(struct span_block *b, uint32_t row)
-{
-    uint32_t t = b->inside->trace;
-    if (b->trace_first[t] <= row && row < b->trace_first[t + 1])
-        return t;
-    uint32_t low = 0, high = b->stats.traces_count; // the last that starts at or before the row
-    while (high - low > 1) {
-        uint32_t middle = low + (high - low) / 2;
-        if (b->trace_first[middle] <= row)
-            low = middle;
-        else
-            high = middle;
-    }
-    return b->inside->trace = low;
-}
-
-bool span_block_span(struct span_block *b, uint32_t row, struct span *out, struct err *err)
-{
-    assert(row < b->spans_count);
-    for (unsigned column = 0; column < SPAN_COLUMNS_COUNT; column++)
-        if (!span_block_column(b, (enum span_column)column, err))
-            return false;
-    uint64_t start = (uint64_t)b->start_ns[row];
-    *out = (struct span){
-        .start_ns = start,
-        .end_ns = start + b->duration_ns[row],
-        .kind = b->kinds[row],
-        .status = b->statuses[row],
-        .flags = b->flags[row],
-        .dropped_attributes = b->dropped_attributes[row],
-        .dropped_events = b->dropped_events[row],
-        .dropped_links = b->dropped_links[row],
-        .name = b->names.values[b->names.ids[row]],
-        .status_message = b->messages.values[b->messages.ids[row]],
-        .trace_state = b->trace_states.values[b->trace_states.ids[row]],
-        .events = b->events[row],
-        .links = b->links[row],
-        .resource = &b->resources[b->resource_of[row]],
-        .scope = &b->scopes[b->scope_of[row]],
-    };
-    memcpy(out->trace_id, b->trace_ids[trace_of(b, row)], TRACE_ID_BYTES);
-    memcpy(out->span_id, b->span_ids[row], SPAN_ID_BYTES);
-    memcpy(out->parent_id, b->parent_ids[row], SPAN_ID_BYTES);
-    return take_span_attributes(b, row, &out->attributes, err);
 }

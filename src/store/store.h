@@ -129,6 +129,20 @@ MUST_CHECK bool store_flush(struct store *store, struct err *err);
 // left to do. What fails is reported and tried again later. Any thread.
 void store_upkeep(struct store *store);
 
+// What upkeep would take away, segment by segment from the oldest on: what, when, and by which rule.
+enum store_fate { FATE_STAYS, FATE_DROPPED, FATE_REWRITTEN, FATE_EVICTED };
+struct store_plan {
+    uint64_t generation;
+    uint64_t entries, spans, file_bytes;
+    int64_t first_ns, last_ns; // of what it holds
+    enum store_fate fate;      // the next
+    int64_t at_ns;             // not before; INT64_MIN: as soon as upkeep runs. Not of FATE_STAYS
+    const struct retention_rule *rule; // of FATE_DROPPED and FATE_REWRITTEN; NULL: the default
+};
+// Changes nothing; the store may be open for reading alone. ERR_CORRUPT: a stream table cannot be read.
+MUST_CHECK bool store_plan(struct store *store, bool (*visit)(void *ctx, const struct store_plan *plan, struct err *err),
+                           void *ctx, struct err *err);
+
 // ERR_FULL / ERR_IO with the reason while pushes are refused; true otherwise. Never blocks.
 bool store_writable(struct store *store, struct err *err);
 
@@ -336,7 +350,7 @@ MUST_CHECK bool view_trace_entries(struct view *view, const uint8_t trace_id[TRA
 // --- what arrives ------------------------------------------------------------------------------------
 
 // Entries in the order in which they became visible, from the moment of store_feed_new() on; each once per
-// generation. Keeps the memory of what was not read yet. At most one per store; one thread reads.
+// generation. Keeps the memory of what was not read yet, up to a bound. At most one per store; one thread reads.
 struct store_feed;
 struct store_feed *store_feed_new(struct store *store);
 void store_feed_free(struct store_feed *feed); // NULL is fine
@@ -348,8 +362,9 @@ struct store_arrival {
     struct slice line;
     struct slice metadata; // encoded
 };
-// Up to `room` further entries, borrowed until the next call. 0: nothing new.
-size_t store_feed_read(struct store_feed *feed, struct store_arrival *out, size_t room);
+// Up to `room` further entries, borrowed until the next call. 0: nothing new. *missed_out: entries before them that were
+// given up, because the reader lags by more than STORE_FEED_HEADS_MAX full generations.
+size_t store_feed_read(struct store_feed *feed, struct store_arrival *out, size_t room, uint64_t *missed_out);
 
 // --- verifying --------------------------------------------------------------------------------------
 

@@ -346,6 +346,31 @@ def real_client(tap, server):
     tap.equal(out.decode().split("\n"), ["line 0", "line 1", "line 2", "closed 1000", ""], "and gets the lines")
 
 
+def many_entries(tap):
+    """Tails that cannot keep up: what was pushed is bounded in memory, and what was missed is counted and told."""
+    with Server(["--retention", "0", "--memory", "64MiB"]) as server:
+        ws = Ws(server, query='{app="busy"} |~ "(x+x+)+y.*z$"', limit=1)
+        more = [Ws(server, query='{app="busy"} |~ "(x+x+)+y.*%d$"' % i, limit=1) for i in range(100)]
+        line, pushed = "x" * 1000, 0
+        for n in range(20):
+            for stream in range(4):
+                now = time.time_ns()
+                server.push([({"app": "busy", "n": str(stream)}, [(now + i, "%d %s" % (i, line)) for i in range(1000)])])
+                pushed += 1000
+        server.push([({"app": "busy"}, [(time.time_ns(), "xxxy and z")])])
+        told, got, until = 0, [], time.monotonic() + 60
+        while "xxxy and z" not in got and time.monotonic() < until:
+            opcode, payload = ws.frame(30)
+            frame = json.loads(payload)
+            told += len(frame.get("dropped_entries") or [])
+            got += [v[1] for s in frame["streams"] for v in s["values"]]
+        missed = server.metrics()["mstore_tail_entries_missed_total"]
+        tap.ok("xxxy and z" in got, "a tail behind a flood comes to its end")
+        tap.ok((told > 0) == (missed > 0) and missed < pushed, "what was missed on the way is told: %d times of %d entries" % (told, missed))
+        for other in more:
+            other.s.close()
+
+
 def restart(tap):
     """The ws package's tail over a server that is killed."""
     with Server(["--retention", "0", "--listen", "127.0.0.1:%d" % free_port()]) as server:
@@ -358,7 +383,8 @@ def restart(tap):
         server.start()
         for i in range(20, 60):
             server.push([({"app": "ws"}, [(time.time_ns(), "line %d" % i)])])
-        seen += [line for line in proc.communicate(timeout=30)[0].decode().split("\n") if line and line != "open"]
+        seen += [line for line in proc.stdout.read().decode().split("\n") if line and line != "open"]
+        proc.wait()
         tap.equal(seen, ["line %d" % i for i in range(60)] + ["closed 1000"], "over a crash the ws package gets each line once")
 
 
@@ -382,6 +408,7 @@ def main():
         many(tap, server)
     duration(tap)
     restart(tap)
+    many_entries(tap)
     tap.done()
 
 

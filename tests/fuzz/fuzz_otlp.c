@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     struct accept ac;
     struct err err;
     arena_init(&a, 64 * MIB);
-    accept_init(&ac, &a, SLICE("t"), INT64_MIN, INT64_MAX);
+    accept_init(&ac, &a, SLICE("t"), INT64_MIN, INT64_MAX, NULL, 0);
     bool (*parse)(struct slice, int64_t, struct accept *, struct err *) =
         len > 0 && bytes[0] == '{' ? otlp_logs_json_parse : otlp_logs_pb_parse;
     if (parse(slice_of(bytes, len), 1, &ac, &err) && accept_finish(&ac, &err)) {

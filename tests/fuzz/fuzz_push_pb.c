@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     struct accept ac;
     struct err err;
     arena_init(&a, 64 * MIB);
-    accept_init(&ac, &a, SLICE("t"), INT64_MIN, INT64_MAX);
+    accept_init(&ac, &a, SLICE("t"), INT64_MIN, INT64_MAX, NULL, 0);
     if (loki_pb_parse(slice_of(bytes, len), &ac, &err) && accept_finish(&ac, &err)) {
         // What was accepted is canonical, and encodes to what it says.
         for (uint32_t i = 0; i < ac.batch.streams_count; i++)

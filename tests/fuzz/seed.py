@@ -66,12 +66,62 @@ put("otlp", "json", '{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNan
     '"SEVERITY_NUMBER_WARN2","body":{"kvlistValue":{"values":[{"key":"k","value":{"arrayValue":{"values":[{"doubleValue":1e21},'
     '{"bytesValue":"AAEC"},{"boolValue":true}]}}}]}},"traceId":"5b8efff798038103d269b633813fc60c","attributes":[{"key":"a.b",'
     '"value":{"intValue":"7"}}]}],"scope":{"name":"s"}}],"resource":{"attributes":[{"key":"host.name","value":{"stringValue":"h"}}]}}]}')
+event = field(11, b"\x09" + struct.pack("<Q", 7) + field(2, b"ev") + field(3, attribute(b"k", b"\x10\x01")))
+link = field(13, field(1, bytes(range(16))) + field(2, bytes(range(8))) + field(3, b"a=b") + b"\x35\x01\x00\x00\x00")
+span = (field(1, bytes(range(1, 17))) + field(2, bytes(range(1, 9))) + field(4, bytes(8)) + field(5, b"GET /") + b"\x30\x02" +
+        b"\x39" + struct.pack("<Q", 1793491205 * 10**9) + b"\x41" + struct.pack("<Q", 1793491206 * 10**9) +
+        field(9, attribute(b"http", nested)) + event + link + field(15, field(2, b"boom") + b"\x18\x02") + b"\x85\x01\x01\x03\x00\x00")
+scope = field(1, field(1, b"lib") + field(2, b"1") + field(3, attribute(b"a", b"")))
+put("otlp_spans", "protobuf", field(1, resource + field(2, scope + field(2, span) + field(2, field(1, b"short")) + field(3, b"url")) + field(3, b"url")))
+put("otlp_spans", "old", field(1, field(1000, field(2, span + b"\x4b\x08\x01\x4c")) + resource))
+put("otlp_spans", "json", '{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174",'
+    '"parentSpanId":"","name":"a\\u00e9","kind":"SPAN_KIND_SERVER","startTimeUnixNano":"1793491205000000001","endTimeUnixNano":7,"flags":257,'
+    '"status":{"code":2,"message":"m"},"attributes":[{"key":"a.b","value":{"arrayValue":{"values":[{"doubleValue":"NaN"},{"bytesValue":"AAEC"},'
+    '{"kvlistValue":{"values":[{"key":"k","value":{"intValue":"7"}}]}}]}}},{"key":"n","value":null}],"events":[{"timeUnixNano":1,"name":"e"},null],'
+    '"links":[{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174"}]}],"scope":{"name":"s"}}],'
+    '"resource":{"attributes":[{"key":"host.name","value":{"stringValue":"h"}}]}}]}')
+endpoint = '"serviceName":"cart","ipv4":"10.0.0.1","port":80'
+put("zipkin", "v2", "\x00" '[{"traceId":"ab","id":"1","parentId":"2","name":"q","kind":"CLIENT","timestamp":1793491205000000,"duration":5,"localEndpoint":{' +
+    endpoint + '},"remoteEndpoint":{"ipv6":"::1"},"annotations":[{"timestamp":5,"value":"e|{\\"k\\":1.5,\\"b\\":true}|2"}],"tags":{"error":"x",'
+    '"otlp.link.0":"5b8efff798038103d269b633813fc60c|eee19b7ec3c1b174|s|{}|0","otel.status_code":"Error","service.version":"1","span.kind":"internal"}},null]')
+put("zipkin", "v1", "\x01" '[{"traceId":"0102030405060708","id":"1","name":"q","annotations":[{"timestamp":5,"value":"cs","endpoint":{' + endpoint +
+    '}},{"timestamp":9,"value":"cr"},{"timestamp":7,"value":"x"}],"binaryAnnotations":[{"key":"sa","value":true,"endpoint":{' + endpoint +
+    '}},{"key":"lc","value":"c"},{"key":"error","value":"e"},{"key":"census.status_code","value":"1"}]}]')
+put("zipkin", "protobuf", b"\x02" + field(1, field(1, bytes(range(8))) + field(3, bytes(range(8))) + b"\x20\x02" + field(5, b"q") + b"\x31" +
+    struct.pack("<Q", 5) + b"\x38\x07" + field(8, field(1, b"cart") + field(2, b"\x0a\0\0\1") + b"\x20\x50") +
+    field(10, b"\x09" + struct.pack("<Q", 6) + field(2, b"e")) + field(11, field(1, b"k") + field(2, b"v"))))
+
+
+def thrift_string(number, text):
+    return struct.pack(">bhi", 11, number, len(text)) + text
+
+
+def thrift_list(number, *elements):
+    return struct.pack(">bhbi", 15, number, 12, len(elements)) + b"".join(e + b"\0" for e in elements)
+
+
+def thrift_tag(key, kind, value):
+    return thrift_string(1, key) + struct.pack(">bhi", 8, 2, kind) + value
+
+
+tags = thrift_list(10, thrift_tag(b"span.kind", 0, thrift_string(3, b"client")), thrift_tag(b"error", 2, struct.pack(">bhb", 2, 5, 1)),
+                   thrift_tag(b"d", 1, struct.pack(">bhd", 4, 4, 1.5)), thrift_tag(b"http.status_code", 3, struct.pack(">bhq", 10, 6, 404)),
+                   thrift_tag(b"y", 4, thrift_string(7, b"zz")))
+references = thrift_list(6, struct.pack(">bhi", 8, 1, 0) + struct.pack(">bhq", 10, 2, 7) + struct.pack(">bhq", 10, 4, 3))
+logs = thrift_list(11, struct.pack(">bhq", 10, 1, 5) + thrift_list(2, thrift_tag(b"event", 0, thrift_string(3, b"e"))))
+jaeger_span = (struct.pack(">bhq", 10, 1, 7) + struct.pack(">bhq", 10, 3, 9) + thrift_string(5, b"op") + references +
+               struct.pack(">bhq", 10, 8, 1793491205000000) + struct.pack(">bhq", 10, 9, 5) + tags + logs)
+process = struct.pack(">bh", 12, 1) + thrift_string(1, b"cart") + thrift_list(2, thrift_tag(b"hostname", 0, thrift_string(3, b"h"))) + b"\0"
+put("jaeger", "batch", process + thrift_list(2, jaeger_span, jaeger_span) + b"\0")
+put("jaeger", "unknown", thrift_list(2, jaeger_span) + struct.pack(">bhbbi", 13, 9, 11, 8, 1) + b"\0\0\0\1k\0\0\0\1" +
+    struct.pack(">bhbi", 14, 8, 8, 1) + b"\0\0\0\1" + process + b"\0")
 put("inflate", "gzip", b"\x00" + gzip.compress(b"hello " * 50, mtime=0) + gzip.compress(b"again", mtime=0))
 deflater = zlib.compressobj(wbits=-15)
 put("inflate", "deflate", b"\x01" + deflater.compress(b"hello " * 50) + deflater.flush())
 zstd = subprocess.run(["zstd", "-q", "-c"], input=b"hello " * 50, stdout=subprocess.PIPE, check=True).stdout
 put("inflate", "zstd", b"\x03" + zstd + zstd)
 put("inflate", "lz4", b"\x04" + bytes.fromhex("04224d184040c0") + struct.pack("<I", 0x80000005) + b"hello" + b"\0\0\0\0")
+put("inflate", "zlib", b"\x05" + zlib.compress(b"hello " * 50))
 put("inflate", "snappy", b"\x02" + snappy_literal(b"hello" * 40))
 put("inflate", "lie", b"\x02" + varint(1 << 30) + b"\x00a")
 for i, text in enumerate(['{a="b", c=\'d\',}', 'm{x=`y`}', '{a="\\u00e9\\x41\\101"}', "", "{", '{a="b" c="d"}', '{"a"="b"}']):

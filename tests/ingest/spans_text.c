@@ -118,7 +118,24 @@ static void put_events(struct buf *b, const struct span *span, struct arena *a)
     }
 }
 
-static void put_span(struct buf *b, const struct span *span, struct arena *a)
+static void put_sources(struct buf *b, const struct span_resource *resource, const struct span_scope *scope)
+{
+    buf_put_cstr(b, " of ");
+    put_attributes(b, &resource->attributes);
+    put_number(b, "dropped", resource->dropped_attributes);
+    put_named(b, "schema", resource->schema_url);
+    if (scope->name.len + scope->version.len + scope->schema_url.len + scope->attributes.count +
+            scope->dropped_attributes == 0)
+        return;
+    buf_put_cstr(b, " scope");
+    put_named(b, "name", scope->name);
+    put_named(b, "version", scope->version);
+    put_some(b, &scope->attributes);
+    put_number(b, "dropped", scope->dropped_attributes);
+    put_named(b, "schema", scope->schema_url);
+}
+
+void span_text(struct buf *b, const struct span *span, struct arena *a)
 {
     static const uint8_t none[SPAN_ID_BYTES];
     put_hex(b, slice_of(span->trace_id, TRACE_ID_BYTES));
@@ -140,27 +157,7 @@ static void put_span(struct buf *b, const struct span *span, struct arena *a)
     put_events(b, span, a);
     put_number(b, "events-dropped", span->dropped_events);
     put_number(b, "links-dropped", span->dropped_links);
-}
-
-static void put_sources(struct buf *b, const struct batch *batch, const struct batch_span *s, struct arena *a)
-{
-    struct span_resource resource;
-    struct span_scope scope;
-    struct err err;
-    must(span_resource_parse(batch->resources[s->resource], a, &resource, &err), &err);
-    must(span_scope_parse(batch->scopes[s->scope], a, &scope, &err), &err);
-    buf_put_cstr(b, " of ");
-    put_attributes(b, &resource.attributes);
-    put_number(b, "dropped", resource.dropped_attributes);
-    put_named(b, "schema", resource.schema_url);
-    if (scope.name.len + scope.version.len + scope.schema_url.len + scope.attributes.count + scope.dropped_attributes == 0)
-        return;
-    buf_put_cstr(b, " scope");
-    put_named(b, "name", scope.name);
-    put_named(b, "version", scope.version);
-    put_some(b, &scope.attributes);
-    put_number(b, "dropped", scope.dropped_attributes);
-    put_named(b, "schema", scope.schema_url);
+    put_sources(b, span->resource, span->scope);
 }
 
 void spans_text(struct buf *out, const struct spans *spans, struct arena *a)
@@ -170,15 +167,20 @@ void spans_text(struct buf *out, const struct spans *spans, struct arena *a)
     for (uint32_t i = 0; i < batch->spans_count; i++) {
         const struct batch_span *s = &batch->spans[i];
         struct span span;
+        struct span_resource resource;
+        struct span_scope scope;
         struct err err;
+        must(span_resource_parse(batch->resources[s->resource], a, &resource, &err), &err);
+        must(span_scope_parse(batch->scopes[s->scope], a, &scope, &err), &err);
         must(span_valid(s->message, &err), &err);
         must(span_parse(s->message, a, &span, &err), &err);
         ok(memcmp(span.trace_id, s->trace_id, TRACE_ID_BYTES) == 0 && memcmp(span.span_id, s->span_id, SPAN_ID_BYTES) == 0 &&
                span.kind == s->kind && span.start_ns == s->start_ns && span.end_ns == s->end_ns,
            "the batch says of a span what its message says");
         buf_put_cstr(out, i > 0 ? " ; " : "");
-        put_span(out, &span, a);
-        put_sources(out, batch, s, a);
+        span.resource = &resource;
+        span.scope = &scope;
+        span_text(out, &span, a);
         bytes += s->message.len;
     }
     ok(bytes == batch->span_bytes, "bytes of messages are counted");

@@ -9,34 +9,6 @@
 static struct arena fixture_arena;
 static struct span fixture[FIXTURE_SPANS];
 
-static void put_value(struct buf *out, const struct span_attribute *attribute)
-{
-    struct tql_value v = tql_of_span_value(&attribute->value);
-    buf_printf(out, "%.*s=", SLICE_FMT(attribute->key));
-    if (v.type == TQL_T_STRING)
-        buf_put_slice(out, v.text);
-    else
-        tql_print_value(out, v);
-}
-
-static void put_set(struct buf *out, const struct found_set *set, bool attributes)
-{
-    buf_put_byte(out, '[');
-    for (uint32_t i = 0; i < set->spans_count; i++) {
-        buf_printf(out, "%s%c", i == 0 ? "" : " ", fixture_letter(set->spans[i].span_id));
-        for (uint32_t n = 0; attributes && n < set->spans[i].attributes.count; n++) {
-            buf_put_byte(out, n == 0 ? '(' : ' ');
-            put_value(out, &set->spans[i].attributes.items[n]);
-        }
-        buf_put_cstr(out, attributes && set->spans[i].attributes.count > 0 ? ")" : "");
-    }
-    for (uint32_t n = 0; n < set->attributes.count; n++) {
-        buf_put_byte(out, ' ');
-        put_value(out, &set->attributes.items[n]);
-    }
-    buf_put_byte(out, ']');
-}
-
 static bool run_on(const struct traceql *q, uint32_t number, bool attributes, struct arena *a, struct buf *out, struct err *err)
 {
     struct tql_trace t;
@@ -49,9 +21,7 @@ static bool run_on(const struct traceql *q, uint32_t number, bool attributes, st
     if (good && sets.count > 0) {
         tql_result_trace(&t, a, &found);
         tql_result_sets(tql_shown_new(q, a), &t, &sets, 100, a, &found);
-        buf_printf(out, "%sT%u", out->len > 0 ? " " : "", number + 1);
-        for (uint32_t i = 0; i < found.sets_count; i++)
-            put_set(out, &found.sets[i], attributes);
+        fixture_print(&found, attributes, out);
     }
     arena_done(&scratch);
     return good;

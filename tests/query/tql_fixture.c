@@ -1,6 +1,8 @@
 /* tql_fixture.c -- see tql_fixture.h. */
 #include "tql_fixture.h"
 
+#include "query/traceql/tql_value.h"
+
 #include <assert.h>
 
 enum { MS = 1000000 };
@@ -139,4 +141,41 @@ void fixture_make(struct arena *a, struct span spans[FIXTURE_SPANS])
     buf_init(&b, 0);
     span_link_put(&b, &link);
     I->links = keep(a, &b);
+}
+
+// --- results ----------------------------------------------------------------------------------------------
+
+static void put_value(struct buf *out, const struct span_attribute *attribute)
+{
+    struct tql_value v = tql_of_span_value(&attribute->value);
+    buf_printf(out, "%.*s=", SLICE_FMT(attribute->key));
+    if (v.type == TQL_T_STRING)
+        buf_put_slice(out, v.text);
+    else
+        tql_print_value(out, v);
+}
+
+static void put_set(struct buf *out, const struct found_set *set, bool attributes)
+{
+    buf_put_byte(out, '[');
+    for (uint32_t i = 0; i < set->spans_count; i++) {
+        buf_printf(out, "%s%c", i == 0 ? "" : " ", fixture_letter(set->spans[i].span_id));
+        for (uint32_t n = 0; attributes && n < set->spans[i].attributes.count; n++) {
+            buf_put_byte(out, n == 0 ? '(' : ' ');
+            put_value(out, &set->spans[i].attributes.items[n]);
+        }
+        buf_put_cstr(out, attributes && set->spans[i].attributes.count > 0 ? ")" : "");
+    }
+    for (uint32_t n = 0; n < set->attributes.count; n++) {
+        buf_put_byte(out, ' ');
+        put_value(out, &set->attributes.items[n]);
+    }
+    buf_put_byte(out, ']');
+}
+
+void fixture_print(const struct found_trace *found, bool attributes, struct buf *out)
+{
+    buf_printf(out, "%sT%u", out->len > 0 ? " " : "", found->trace_id[TRACE_ID_BYTES - 1]);
+    for (uint32_t i = 0; i < found->sets_count; i++)
+        put_set(out, &found->sets[i], attributes);
 }

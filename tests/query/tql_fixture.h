@@ -4,7 +4,7 @@
 #pragma once
 
 #include "base/arena.h"
-#include "store/span.h"
+#include "query/traces.h"
 
 #define FIXTURE_T0 UINT64_C(1700000000000000000)
 
@@ -25,3 +25,6 @@ void fixture_attributes(struct arena *a, struct span_attributes *out, const stru
 #define FIXTURE_PAIRS(a, out, ...)                                                                                     \
     fixture_attributes((a), (out), (const struct span_attribute[]){__VA_ARGS__},                                       \
                        COUNT_OF(((const struct span_attribute[]){__VA_ARGS__})))
+
+// A found trace as the tables have it: `T1[A B count()=2]`; with `attributes` each span's.
+void fixture_print(const struct found_trace *found, bool attributes, struct buf *out);

@@ -95,6 +95,20 @@ static void add_span(struct test_batch *b, struct slice message, struct slice re
     batch->span_bytes += message.len;
 }
 
+void test_batch_put_span(struct test_batch *b, const struct span *span)
+{
+    struct buf buf;
+    buf_init(&buf, 0);
+    span_put(&buf, span);
+    struct slice message = arena_copy(&b->arena, buf_slice(&buf));
+    buf_done(&buf);
+    put_u8(&b->payload, 's');
+    put_prefixed(&b->payload, message);
+    put_prefixed(&b->payload, span->resource->bytes);
+    put_prefixed(&b->payload, span->scope->bytes);
+    add_span(b, message, span->resource->bytes, span->scope->bytes);
+}
+
 void test_batch_add_span(struct test_batch *b, const struct test_span *t)
 {
     AUTO(buf_done) struct buf buf;

@@ -33,6 +33,7 @@ struct test_span {
     uint32_t attributes_count;
 };
 void test_batch_add_span(struct test_batch *b, const struct test_span *span);
+void test_batch_put_span(struct test_batch *b, const struct span *span); // with its resource and scope
 void test_trace_id(uint64_t trace, uint8_t out[TRACE_ID_BYTES]);
 bool test_batch_append(struct store *st, struct test_batch *b, uint32_t *added_out, struct err *err);
 

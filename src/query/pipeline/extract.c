@@ -79,10 +79,26 @@ struct slice extract_name(struct slice key, bool first, struct arena *a)
 
 // --- logfmt -----------------------------------------------------------------------------------------
 
+// What a byte may be in: one look a byte, for most of a line is passed over.
+enum { IN_NAME = 1, IN_VALUE = 2 };
+static const uint8_t places[256] = {
+    ['!'] = IN_VALUE,
+    ['#' ... '/'] = IN_VALUE,
+    ['0' ... '9'] = IN_NAME | IN_VALUE,
+    [':' ... '<'] = IN_VALUE,
+    ['>' ... '@'] = IN_VALUE,
+    ['A' ... 'Z'] = IN_NAME | IN_VALUE,
+    ['[' ... '^'] = IN_VALUE,
+    ['_'] = IN_NAME | IN_VALUE,
+    ['`'] = IN_VALUE,
+    ['a' ... 'z'] = IN_NAME | IN_VALUE,
+    ['{' ... 255] = IN_VALUE};
+
 struct logfmt {
     const uint8_t *start, *pos, *end;
     struct arena *a;
     struct slice key, value;
+    bool plain; // the key is a label name as it is
     const char *error; // of the last pair; NULL: good
     size_t error_at;   // 1-based
 };
@@ -157,7 +173,10 @@ static bool logfmt_next(struct logfmt *f)
     if (f->pos >= f->end)
         return false;
     const uint8_t *from = f->pos;
-    while (f->pos < f->end && *f->pos > ' ' && *f->pos != '=' && *f->pos != '"')
+    while (f->pos < f->end && (places[*f->pos] & IN_NAME))
+        f->pos++;
+    f->plain = f->pos > from && !is_digit(*from) && f->pos < f->end && *f->pos == '=';
+    while (f->pos < f->end && (places[*f->pos] & IN_VALUE))
         f->pos++;
     f->key = slice_of(from, (size_t)(f->pos - from));
     bool equals = f->pos < f->end && *f->pos == '=';
@@ -165,7 +184,7 @@ static bool logfmt_next(struct logfmt *f)
         logfmt_fail(f, equals ? "unexpected '='" : "unexpected '\"'");
         return true;
     }
-    if (!utf8_is_ascii(f->key) &&
+    if (!f->plain && !utf8_is_ascii(f->key) &&
         (utf8_valid_prefix(f->key) != f->key.len || slice_find(f->key, SLICE("\xEF\xBF\xBD")) != SIZE_MAX)) {
         logfmt_fail(f, "invalid key");
         return true;
@@ -178,12 +197,11 @@ static bool logfmt_next(struct logfmt *f)
         return true;
     }
     from = f->pos;
-    while (f->pos < f->end && *f->pos > ' ') {
-        if (*f->pos == '=' || *f->pos == '"') {
-            logfmt_fail(f, *f->pos == '=' ? "unexpected '='" : "unexpected '\"'");
-            return true;
-        }
+    while (f->pos < f->end && (places[*f->pos] & IN_VALUE))
         f->pos++;
+    if (f->pos < f->end && *f->pos > ' ') {
+        logfmt_fail(f, *f->pos == '=' ? "unexpected '='" : "unexpected '\"'");
+        return true;
     }
     f->value = slice_of(from, (size_t)(f->pos - from));
     return true;
@@ -214,7 +232,7 @@ static void run_logfmt(const struct extractor *x, const struct wanted_labels *w,
         }
         if (f.value.len == 0 && !x->ast->keep_empty)
             continue;
-        struct slice name = extract_name(f.key, true, l->scratch);
+        struct slice name = f.plain ? f.key : extract_name(f.key, true, l->scratch);
         if (name.len == 0 || !wanted(w, name, &found))
             continue;
         line_parse_label(l, name, utf8_blanked(f.value, l->scratch), false);

@@ -16,9 +16,25 @@ void line_space_done(struct line_space *space)
     *space = (struct line_space){0};
 }
 
-static bool has_label(struct slice encoded, struct slice name)
+// One of 64 bits, by what is at hand of a name.
+static uint64_t name_bit(struct slice name)
 {
-    return labels_find(encoded, name).len > 0;
+    return name.len == 0 ? 1 : UINT64_C(1) << ((name.len * 5 + name.ptr[0] + name.ptr[name.len - 1] * 3U) & 63);
+}
+
+uint64_t line_names(struct slice stream)
+{
+    uint64_t bits = 0;
+    struct label pair;
+    for (struct labels_walk w = labels_walk(stream); labels_next(&w, &pair);)
+        bits |= name_bit(pair.name);
+    return bits;
+}
+
+// Whether it is a label of the stream.
+static bool has_label(const struct line *l, struct slice name)
+{
+    return (l->stream_names == 0 || (l->stream_names & name_bit(name)) != 0) && labels_find(l->stream, name).len > 0;
 }
 
 static bool find_pair(struct slice encoded, struct slice name, struct slice *value_out)
@@ -121,7 +137,7 @@ static void open_line(struct line *l)
         else if (slice_eq(pair.name, SLICE("__error_details__")))
             l->error_details = pair.value;
         else
-            add_item(l, has_label(l->stream, pair.name) ? extracted_name(pair.name, l->scratch) : pair.name,
+            add_item(l, has_label(l, pair.name) ? extracted_name(pair.name, l->scratch) : pair.name,
                      pair.value, false);
     }
 }
@@ -155,14 +171,14 @@ struct slice line_label(const struct line *l, struct slice name, bool *found_out
     }
     if (l->opened)
         return opened_label(l, name, found_out);
-    if (has_label(l->stream, name))
+    if (has_label(l, name))
         return labels_find(l->stream, name);
     if (find_pair(l->metadata, name, &value))
         return value;
     if (name.len > EXTRACTED.len &&
         slice_eq(slice_from(name, name.len - EXTRACTED.len), EXTRACTED)) {
         struct slice plain = slice_of(name.ptr, name.len - EXTRACTED.len);
-        if (has_label(l->stream, plain) && find_pair(l->metadata, plain, &value))
+        if (has_label(l, plain) && find_pair(l->metadata, plain, &value))
             return value;
     }
     *found_out = false;
@@ -179,7 +195,7 @@ void line_parse_label(struct line *l, struct slice name, struct slice value, boo
 {
     open_line(l);
     struct line_item *item = find_item(l, name);
-    if (has_label(l->stream, name) || (item != NULL && !item->parsed && item->present)) {
+    if (has_label(l, name) || (item != NULL && !item->parsed && item->present)) {
         name = extracted_name(name, l->scratch);
         item = find_item(l, name);
     }
@@ -209,7 +225,7 @@ void line_drop_label(struct line *l, struct slice name)
         l->error_details = (struct slice){0};
     if (item != NULL)
         item->present = false;
-    if (has_label(l->stream, name) && !is_dropped(l, name)) {
+    if (has_label(l, name) && !is_dropped(l, name)) {
         struct line_space *s = l->space;
         if (s->dropped_count == s->dropped_room)
             s->dropped = grown(s->dropped, &s->dropped_room, sizeof *s->dropped);
@@ -278,7 +294,7 @@ static size_t add_metadata(const struct line *l, struct label *pairs, size_t cou
         return add_items(l, pairs, count, false);
     struct label pair;
     for (struct labels_walk w = labels_walk(l->metadata); labels_next(&w, &pair);) {
-        if (has_label(l->stream, pair.name))
+        if (has_label(l, pair.name))
             pair.name = extracted_name(pair.name, a);
         pairs[count++] = pair;
     }

@@ -33,6 +33,7 @@ struct line {
     int64_t time_ns;
     struct slice text;     // the current line
     struct slice stream;   // encoded labels of the stream
+    uint64_t stream_names; // line_names() of them, where many lines share it; 0: look them up
     struct slice metadata; // encoded, as stored
     struct slice error;    // __error__; empty: none
     struct slice error_details;
@@ -42,6 +43,8 @@ struct line {
     struct arena *scratch; // what stages make lives here until the next line
 };
 
+// A summary of the names in an encoded set, by which most that are not among them are told.
+uint64_t line_names(struct slice stream);
 // Value of a label as stages see it; *found_out tells an empty one from an absent one.
 struct slice line_label(const struct line *l, struct slice name, bool *found_out);
 void line_fail(struct line *l, const char *error, const char *details);

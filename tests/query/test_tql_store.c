@@ -1,0 +1,179 @@
+/*
+ * test_tql_store.c -- tql_eval.cases through a store: the traces of traceql.md 17 in heads, in segments, and spread over
+ * both, sent twice.
+ */
+#include "batches.h"
+#include "cases.h"
+#include "tap.h"
+#include "tql_fixture.h"
+
+#include "base/limits.h"
+#include "query/crew.h"
+
+static struct store *st;
+static struct crew *crew;
+static struct arena fixture_arena;
+static struct span fixture[FIXTURE_SPANS];
+
+static struct store *new_store(const char *name)
+{
+    struct store *store;
+    struct err err;
+    const char *dir = arena_printf(&fixture_arena, "%s/%s", tap_dir(), name);
+    must(store_open(&(struct store_options){.dir = dir, .decode = test_decode}, &store, &err), &err);
+    return store;
+}
+
+// Pushes the spans whose letters are given.
+static void push(const char *letters)
+{
+    struct test_batch b;
+    struct err err;
+    uint32_t added;
+    test_batch_init(&b, "t");
+    for (; *letters != 0; letters++)
+        test_batch_put_span(&b, &fixture[*letters - 'A']);
+    must(test_batch_append(st, &b, &added, &err), &err);
+    test_batch_done(&b);
+}
+
+static void flush(void)
+{
+    struct err err;
+    must(store_flush(st, &err), &err);
+}
+
+static void run(struct slice input, struct buf *out)
+{
+    struct arena a;
+    struct traceql *query = NULL;
+    struct err err;
+    bool syntax, attributes = slice_starts(input, SLICE("attrs "));
+    arena_init(&a, 64 * MIB);
+    if (attributes)
+        input = slice_from(input, 6);
+    struct query_context context = {.store = st, .crew = crew, .tenant = SLICE("t"), .arena = &a};
+    struct trace_search_options options = {
+        .from_ns = (int64_t)FIXTURE_T0, .to_ns = (int64_t)FIXTURE_T0 + INT64_C(60000000000), .limit = 20, .spans_per_set = 100};
+    struct trace_search_result result;
+    if (traceql_parse(input, &a, &query, &syntax, &err) && trace_search(query, &options, &context, &result, &err)) {
+        for (uint32_t i = 0; i < result.traces_count; i++)
+            fixture_print(&result.traces[i], attributes, out);
+    } else {
+        buf_put_cstr(out, err.text);
+    }
+    traceql_free(query);
+    arena_done(&a);
+}
+
+// --- tag search and traces by ID --------------------------------------------------------------------------
+
+static void search(const struct trace_search_options *options, const char *want, const char *what)
+{
+    struct arena a;
+    struct err err;
+    struct buf out;
+    struct trace_search_result result;
+    arena_init(&a, 64 * MIB);
+    buf_init(&out, 0);
+    struct query_context context = {.store = st, .crew = crew, .tenant = SLICE("t"), .arena = &a};
+    must(trace_search(NULL, options, &context, &result, &err), &err);
+    for (uint32_t i = 0; i < result.traces_count; i++) {
+        fixture_print(&result.traces[i], false, &out);
+        buf_printf(&out, "(%.*s,%.*s,%llums)", SLICE_FMT(result.traces[i].root_service), SLICE_FMT(result.traces[i].root_name),
+                   (unsigned long long)result.traces[i].duration_ns / 1000000);
+    }
+    is_text(buf_slice(&out), want, what);
+    buf_done(&out);
+    arena_done(&a);
+}
+
+#define ALL .from_ns = (int64_t)FIXTURE_T0, .to_ns = INT64_MAX, .limit = 20
+#define TAGS(...)                                                                                                      \
+    .tags = (const struct label[]){__VA_ARGS__}, .tags_count = COUNT_OF(((const struct label[]){__VA_ARGS__}))
+#define T1 "T1(web,GET /cart,500ms)"
+#define T2 "T2(web,GET /health,2ms)"
+#define T3 "T3(<root span not yet received>,,80ms)"
+
+static void test_tags(void)
+{
+    search(&(struct trace_search_options){ALL}, T3 " " T2 " " T1, "everything");
+    search(&(struct trace_search_options){ALL, TAGS({SLICE("service.name"), SLICE("car")})}, T3 " " T1, "a substring");
+    search(&(struct trace_search_options){ALL, TAGS({SLICE("service.name"), SLICE("web")}, {SLICE("db.system"), SLICE("sql")})}, T1,
+           "different spans satisfy different tags");
+    search(&(struct trace_search_options){ALL, TAGS({SLICE("http.status_code"), SLICE("200")})}, T3 " " T2 " " T1,
+           "a status code, number or text");
+    search(&(struct trace_search_options){ALL, TAGS({SLICE("http.status_code"), SLICE("20")})}, T3, "part of a number is none");
+    search(&(struct trace_search_options){ALL, TAGS({SLICE("retry"), SLICE("true")})}, "", "flags are not looked at");
+    search(&(struct trace_search_options){ALL, TAGS({SLICE("status.code"), SLICE("error")})}, T1, "a status");
+    search(&(struct trace_search_options){ALL, TAGS({SLICE("status.code"), SLICE("other")})}, "", "no status");
+    search(&(struct trace_search_options){ALL, TAGS({SLICE("name"), SLICE("render")})}, T1, "a name");
+    search(&(struct trace_search_options){ALL, TAGS({SLICE("root.name"), SLICE("GET /")})}, T2 " " T1, "a root's name");
+    search(&(struct trace_search_options){ALL, TAGS({SLICE("name"), SLICE("G.T")})}, "", "a point is a point");
+    search(&(struct trace_search_options){ALL, .duration_min_ns = 80000000, .duration_max_ns = 100000000}, T3, "a range of durations");
+    search(&(struct trace_search_options){ALL, .duration_min_ns = 80000001, .duration_max_ns = 499999999}, "", "between them");
+    struct trace_search_options newest = {ALL};
+    newest.limit = 2;
+    search(&newest, T3 " " T2, "the newest");
+    struct trace_search_options early = {ALL};
+    early.to_ns = early.from_ns + 1;
+    search(&early, T1, "that begin before the end");
+    struct trace_search_options late = {ALL};
+    late.from_ns += 10 * INT64_C(1000000000) + 2000000;
+    late.to_ns = late.from_ns + 1;
+    search(&late, T2, "that end at the begin");
+}
+
+static void test_by_id(void)
+{
+    struct arena a;
+    struct err err;
+    struct trace trace;
+    arena_init(&a, 64 * MIB);
+    struct query_context context = {.store = st, .crew = crew, .tenant = SLICE("t"), .arena = &a};
+    must(trace_by_id(&context, fixture[0].trace_id, &trace, &err), &err);
+    is_int(trace.spans_count, 6, "six spans");
+    is_int(trace.resources_count, 2, "of two resources");
+    is_text(trace.resources[0].resource->service, "web", "the first span's first");
+    is_int(trace.resources[0].scopes[0].spans_count, 3, "with three spans");
+    is_text(trace.resources[0].scopes[0].spans[2].name, "render", "by start");
+    is_text(trace.resources[1].scopes[0].scope->name, "otel-java", "the other's scope");
+    static const uint8_t unknown[TRACE_ID_BYTES] = {1};
+    must(trace_by_id(&context, unknown, &trace, &err), &err);
+    is_int(trace.spans_count, 0, "an unknown trace has none");
+    arena_done(&a);
+}
+
+static void run_all(const char *table, const char *where)
+{
+    ok(cases_run(table, run) > 100, "%s: the table was read", where);
+    test_tags();
+    test_by_id();
+    store_close(st);
+}
+
+int main(int argc, char **argv)
+{
+    (void)argc;
+    arena_init(&fixture_arena, MIB);
+    fixture_make(&fixture_arena, fixture);
+    crew = crew_new(1);
+    st = new_store("heads");
+    push("ABCDEFGHI");
+    run_all(argv[1], "a head");
+    st = new_store("segment");
+    push("IHGFEDCBA");
+    flush();
+    run_all(argv[1], "a segment");
+    st = new_store("spread");
+    push("ACE");
+    flush();
+    push("BDH");
+    push("ACE");
+    flush();
+    push("FGIE");
+    run_all(argv[1], "segments and a head");
+    crew_free(crew);
+    arena_done(&fixture_arena);
+    return tap_done();
+}

@@ -92,6 +92,7 @@
 #define TRACEQL_TEXT_BYTES_MAX UINT64_C(131072)  // 400; traceql.md 2
 #define TRACEQL_DEPTH_MAX 64                     // 400; parentheses and signs in each other
 #define TRACEQL_TREE_MAX 512                     // 400; height of an expression's tree, so operands chained
+
 // --- spans (traces-http.md 18) ------------------------------------------------------------------------
 #define TRACE_BYTES_MAX (64 * MIB)               // of one answered trace in protobuf; beyond: partial (v2) or 422 (v1)
 #define TRACE_SEARCH_LIMIT_MAX 262144            // 400; `limit` of a search

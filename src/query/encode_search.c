@@ -56,23 +56,24 @@ static void put_metadata_metrics(struct msgout *m, const struct trace_stats *s, 
 
 // --- search -------------------------------------------------------------------------------------------
 
-static void put_found_span(struct msgout *m, const struct found_span *s)
+static void put_found_span(struct msgout *m, const struct found_span *s, bool names)
 {
     struct msgout_mark mark = msgout_open(m, 1, NULL);
     put_id(m, 1, "spanID", s->span_id, SPAN_ID_BYTES);
-    msgout_string(m, 2, "name", s->name);
+    if (names)
+        msgout_string(m, 2, "name", s->name);
     msgout_u64(m, 3, "startTimeUnixNano", s->start_ns);
     msgout_u64(m, 4, "durationNanos", s->duration_ns);
     encode_attributes(m, 5, "attributes", &s->attributes);
     msgout_close(m, mark);
 }
 
-static void put_set(struct msgout *m, const struct found_set *set)
+static void put_set(struct msgout *m, const struct found_set *set, bool names)
 {
     struct msgout_mark mark = msgout_open(m, 7, NULL);
     struct msgout_mark list = msgout_list(m, "spans");
     for (uint32_t i = 0; i < set->spans_count; i++)
-        put_found_span(m, &set->spans[i]);
+        put_found_span(m, &set->spans[i], names);
     msgout_list_end(m, list);
     msgout_u32(m, 2, "matched", set->matched);
     encode_attributes(m, 3, "attributes", &set->attributes);
@@ -93,7 +94,7 @@ static void put_services(struct msgout *m, const struct found_trace *t)
     msgout_map_end(m, map);
 }
 
-static void put_found_trace(struct msgout *m, const struct found_trace *t)
+static void put_found_trace(struct msgout *m, const struct found_trace *t, bool names)
 {
     struct msgout_mark mark = msgout_open(m, 1, NULL);
     put_id(m, 1, "traceID", t->trace_id, TRACE_ID_BYTES);
@@ -104,19 +105,19 @@ static void put_found_trace(struct msgout *m, const struct found_trace *t)
     if (t->sets_count > 0) {
         struct msgout_mark list = msgout_list(m, "spanSets");
         for (uint32_t i = 0; i < t->sets_count; i++)
-            put_set(m, &t->sets[i]);
+            put_set(m, &t->sets[i], names);
         msgout_list_end(m, list);
     }
     put_services(m, t);
     msgout_close(m, mark);
 }
 
-void encode_trace_search(struct buf *b, const struct trace_search_result *result, enum encode_form form)
+void encode_trace_search(struct buf *b, const struct trace_search_result *result, bool names, enum encode_form form)
 {
     struct msgout m = msgout_begin(b, form == ENCODE_JSON);
     struct msgout_mark list = msgout_list(&m, "traces");
     for (uint32_t i = 0; i < result->traces_count; i++)
-        put_found_trace(&m, &result->traces[i]);
+        put_found_trace(&m, &result->traces[i], names);
     msgout_list_end(&m, list);
     put_search_metrics(&m, &result->stats, result->warnings.count, false);
     msgout_end(&m);

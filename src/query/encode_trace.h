@@ -21,7 +21,8 @@ struct encode_trace_options {
 MUST_CHECK bool encode_trace(struct buf *b, const struct trace *trace, const struct encode_trace_options *options,
                              struct arena *scratch, struct err *err);
 
-void encode_trace_search(struct buf *b, const struct trace_search_result *result, enum encode_form form);
+// `names`: those of the spans too.
+void encode_trace_search(struct buf *b, const struct trace_search_result *result, bool names, enum encode_form form);
 
 // Always JSON (11.1). `series_max` is told where it was reached.
 void encode_trace_metrics(struct buf *b, const struct trace_metrics_result *result, const struct trace_metrics_options *options);

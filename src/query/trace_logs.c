@@ -139,6 +139,21 @@ static bool find_carriers(struct finding *f, struct err *err)
     return arena_ok(f->context->arena, "log entries of a trace", err);
 }
 
+bool trace_logs_contain(struct view *view, const uint8_t trace_id[TRACE_ID_BYTES], struct slice text, struct arena *scratch,
+                        bool *out, struct err *err)
+{
+    struct arena_mark mark = arena_mark(scratch);
+    struct view_trace_entry *entries;
+    uint32_t count;
+    if (!view_trace_entries(view, trace_id, scratch, &entries, &count, err))
+        return false;
+    *out = false;
+    for (uint32_t i = 0; i < count && !*out; i++)
+        *out = slice_find(entries[i].line, text) != SIZE_MAX;
+    arena_rewind(scratch, mark);
+    return true;
+}
+
 // `{service_name="..."} |= "<ID>"`
 static struct slice line_query(struct slice service, const uint8_t trace_id[TRACE_ID_BYTES], struct arena *a)
 {

@@ -33,6 +33,10 @@ struct trace_logs_options {
 MUST_CHECK bool trace_logs(const struct query_context *context, const uint8_t trace_id[TRACE_ID_BYTES],
                            const struct trace_logs_options *options, struct trace_logs *out, struct err *err);
 
+// Whether an entry that carries the ID contains the text. The view is not settled; scratch is left as it was.
+MUST_CHECK bool trace_logs_contain(struct view *view, const uint8_t trace_id[TRACE_ID_BYTES], struct slice text,
+                                   struct arena *scratch, bool *out, struct err *err);
+
 // Whether a line says the ID: 32 hex digits in lower case, where JSON or logfmt put the value of such a key.
 bool trace_line_says(struct slice line, const uint8_t trace_id[TRACE_ID_BYTES]);
 // The span that an entry says it belongs to, by its metadata or its line.

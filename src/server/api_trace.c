@@ -24,6 +24,11 @@ enum encode_form api_trace_form(const struct request *rq, struct response *rs)
     return protobuf ? ENCODE_PROTOBUF : ENCODE_JSON;
 }
 
+bool api_trace_is_grafana(const struct request *rq)
+{
+    return slice_starts(rq->user_agent, SLICE("Grafana/"));
+}
+
 bool api_trace_parse(struct slice text, bool metrics, struct arena *a, struct traceql **out, struct err *err)
 {
     bool syntax = false;
@@ -68,7 +73,7 @@ static bool encode(const struct request *rq, const struct trace *trace, bool env
 {
     struct encode_trace_options options = {.form = api_trace_form(rq, rs),
                                            .envelope = envelope,
-                                           .name_resources = slice_starts(rq->user_agent, SLICE("Grafana/")),
+                                           .name_resources = api_trace_is_grafana(rq),
                                            .bytes_max = TRACE_BYTES_MAX};
     return encode_trace(&rs->body, trace, &options, rq->arena, err);
 }

@@ -172,6 +172,11 @@ def searches(tap, server):
         one = ask(q="{}", limit=1, spss=100)["traces"]
         tap.equal([len(s["spans"]) for t in one for s in t["spanSets"]], [6], "limit and spss")
         tap.equal(one[0]["serviceStats"], {"edge": {"spanCount": 1}, "db": {"spanCount": 5}}, "services of the whole trace")
+        unnamed = [s for t in ask(q="{kind = server}")["traces"] for s in t["spanSets"][0]["spans"]]
+        mentioned = [s for t in ask(q="{kind = server} | select(name)")["traces"] for s in t["spanSets"][0]["spans"]]
+        grafana = server.get("/api/search", {"q": "{kind = server}"}, dict(h, **{"User-Agent": "Grafana/12.3.0"})).json()["traces"]
+        tap.ok(not any("name" in s for s in unnamed) and all(s["name"] for s in mentioned) and all(s["name"] for t in grafana for s in t["spanSets"][0]["spans"]),
+               "names of spans where the query mentions them, and for Grafana")
         plain = ask(limit=100)["traces"]
         tap.ok(len(plain) == 30 and not any("spanSets" in t or "serviceStats" in t for t in plain), "without a query no span sets")
         tagged = ask(tags='service.name=db name="GET /7"', limit=100)["traces"]
@@ -264,6 +269,27 @@ def stage(tap, server):
     tap.equal((got.status, got.text), (400, "parse error : trace_id: expected up to 32 hex digits"), "what is no ID is refused")
 
 
+def logs_of_traces(tap, server):
+    """`logs=`: only traces with a log entry that contains a text."""
+    h = {"X-Scope-OrgID": "logs"}
+    now = time.time_ns() // S * S - 60 * S
+    traces, entries = [], []
+    for n in range(40):
+        trace = spans.Trace("%032x" % (0x7000 + n))
+        trace.span("shop", "op", now + n * spans.MS, 5)
+        traces.append(trace)
+        entries.append((now + n, "request %d %s" % (n, "declined" if n % 10 == 3 else "fine"), {"trace_id": trace.id}))
+    spans.push(server, traces, tenant="logs")
+    server.push([({"app": "shop"}, entries), ({"app": "other"}, [(now, "declined, of no trace"), (now, "declined", {"trace_id": "%x" % 0x9999})])], tenant="logs")
+    for state in ("memory", "segments"):
+        for more, wanted in (({"q": "{}"}, [33, 23, 13, 3]), ({}, [33, 23, 13, 3]), ({"q": "{}", "limit": 2}, [33, 23]), ({"q": '{name = "other"}'}, [])):
+            found = server.get("/api/search", dict(more, logs="declined"), h).json()["traces"]
+            tap.equal([int(t["traceID"], 16) - 0x7000 for t in found], wanted, "traces whose logs say so: %s, from %s" % (more, state))
+        tap.equal(server.get("/api/search", {"q": "{}", "logs": "nowhere"}, h).json()["traces"], [], "none")
+        tap.equal(len(server.get("/api/search", {"q": "{}", "logs": "", "limit": 100}, h).json()["traces"]), 40, "an empty text asks for nothing")
+        server.post("/flush")
+
+
 def ranges(tap):
     """Limits that are set, on both sides; and everything below a path."""
     with Server(["--trace-search-range", "1h", "--trace-metrics-range", "24h", "--path-prefix", "/tempo"]) as server:
@@ -296,6 +322,7 @@ def main():
         searches(tap, server)
         metrics(tap, server)
         stage(tap, server)
+        logs_of_traces(tap, server)
     ranges(tap)
     tap.done()
 

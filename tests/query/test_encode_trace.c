@@ -253,7 +253,7 @@ static struct slice encoded_search(const struct trace_search_result *r, enum enc
 {
     struct buf b;
     buf_init(&b, 0);
-    encode_trace_search(&b, r, form);
+    encode_trace_search(&b, r, true, form);
     struct slice copy = arena_copy(&arena, buf_slice(&b));
     buf_done(&b);
     return copy;

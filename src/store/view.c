@@ -565,12 +565,20 @@ static bool find_gens(struct view *v, uint64_t hash, struct gens *gens, struct e
     return good;
 }
 
+static int by_age(const void *a, const void *b)
+{
+    uint64_t x = seg_age(*(const uint64_t *)a), y = seg_age(*(const uint64_t *)b);
+    return (x > y) - (x < y);
+}
+
 bool view_trace_segments(struct view *v, uint64_t hash, bool (*visit)(void *ctx, uint64_t gen, struct err *err),
                          void *ctx, struct err *err)
 {
     struct gens gens = {0};
     arena_init(&gens.a, QUERY_ARENA_BYTES_MAX);
     bool good = find_gens(v, hash, &gens, err);
+    if (gens.count > 0)
+        qsort(gens.items, gens.count, sizeof *gens.items, by_age);
     for (size_t i = 0; i < gens.count && good; i++)
         good = visit(ctx, gens.items[i], err);
     arena_done(&gens.a);

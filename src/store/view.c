@@ -523,13 +523,7 @@ bool view_span_horizons_differ(const struct view *v)
 
 int64_t view_span_horizon(const struct view *v, const struct span_resource *resource)
 {
-    struct slice service = resource->service.len > 0 ? resource->service : SLICE("unknown_service");
-    struct label label = {SLICE("service_name"), service};
-    struct labels labels = {&label, 1};
-    AUTO(buf_done) struct buf encoded;
-    buf_init(&encoded, 0);
-    labels_encode(&encoded, &labels);
-    return view_entry_horizon(v, buf_slice(&encoded));
+    return retention_span_horizon(v->retention, v->tenants.items[0].name, resource->service, v->now_ns);
 }
 
 // --- traces -----------------------------------------------------------------------------------------

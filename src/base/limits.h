@@ -22,6 +22,7 @@
 #define INGEST_JSON_DEPTH_MAX UINT32_C(512)      // nesting of values that are skipped
 #define INGEST_ARENA_BYTES_MAX (384 * MIB)       // one request's decoded body and batch; 413
 #define INGEST_SPAN_BYTES_MAX (16 * MIB)         // one Span message; a larger one is rejected and counted
+#define INGEST_SPAN_ATTRIBUTES_MAX UINT32_C(65536) // of one span, not of its events and links; it is rejected and counted
 #define INGEST_ATTRIBUTE_KEY_BYTES_MAX (64 * KIB) // of spans, resources, scopes, events, links; the span is rejected
 #define TENANT_BYTES_MAX UINT64_C(150)           // loki-http.md 2
 
@@ -51,6 +52,7 @@
 #define FILTER_BLOCK_BYTES_MIN (4 * KIB)         // stored; a smaller block is read as fast as its filter
 #define SPAN_BLOCK_SPANS_MAX UINT32_C(16384)     // spans of one block
 #define SPAN_BLOCK_BYTES (8 * MIB)               // wire bytes of one block's spans; the next span opens another
+#define SPAN_BLOCK_COLUMNS_MAX UINT32_C(4096)    // attributes by key and kind; the next span opens another
 #define SPAN_BLOCK_RAW_BYTES_MAX (128 * MIB)     // any decoded column of a span block; above is corruption
 #define SEGMENT_TABLE_BYTES_MAX (1 * GIB)        // any decoded table of a segment; above is corruption
 #define INDEX_MAP_BYTES (UINT64_C(1) << 40)      // address space, not memory

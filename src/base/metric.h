@@ -37,6 +37,8 @@
       "Spans already present in the open generation.")                                             \
     X(SPANS_REJECTED_INVALID, "mstore_spans_rejected_total", "reason=\"invalid\"",                 \
       "Spans refused, by reason.")                                                                 \
+    X(SPANS_REJECTED_TOO_OLD, "mstore_spans_rejected_total", "reason=\"too_old\"",                 \
+      "Spans refused, by reason.")                                                                 \
     X(SPANS_REJECTED_TOO_LARGE, "mstore_spans_rejected_total", "reason=\"too_large\"",             \
       "Spans refused, by reason.")                                                                 \
     X(SPANS_REJECTED_STORE, "mstore_spans_rejected_total", "reason=\"store\"",                     \

@@ -78,7 +78,7 @@ static inline bool slice_next(struct slice *rest, char separator, struct slice *
         return false;
     size_t at = slice_find(*rest, (struct slice){(const uint8_t *)&separator, 1});
     *item_out = at == SIZE_MAX ? *rest : slice_of(rest->ptr, at);
-    *rest = at == SIZE_MAX ? (struct slice){0} : slice_from(*rest, at + 1);
+    *rest = at == SIZE_MAX ? (struct slice){NULL, 0} : slice_from(*rest, at + 1);
     return true;
 }
 

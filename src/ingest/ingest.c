@@ -108,7 +108,7 @@ static bool build(const struct payload_head *head, struct slice body, struct are
     struct slice text;
     bool spans = push_is_spans(head->kind.format);
     if (spans)
-        spans_init(&in->spans, a, head->tenant);
+        spans_init(&in->spans, a, head->tenant, head->oldest_ns, in->retention, head->arrival_ns);
     else
         accept_init(&in->entries, a, head->tenant, head->oldest_ns, head->newest_ns, in->retention, head->arrival_ns);
     in->batch = spans ? &in->spans.batch : &in->entries.batch;
@@ -142,6 +142,7 @@ static void count_spans(const struct spans *spans)
 {
     static const enum metric_counter counters[SPAN_REJECTS_COUNT] = {
         [SPAN_REJECT_INVALID] = COUNTER_SPANS_REJECTED_INVALID,
+        [SPAN_REJECT_TOO_OLD] = COUNTER_SPANS_REJECTED_TOO_OLD,
         [SPAN_REJECT_TOO_LARGE] = COUNTER_SPANS_REJECTED_TOO_LARGE,
     };
     for (int i = 0; i < SPAN_REJECTS_COUNT; i++)

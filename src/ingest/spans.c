@@ -4,13 +4,17 @@
  */
 #include "ingest/spans.h"
 
+#include "base/clock.h"
 #include "base/limits.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
-void spans_init(struct spans *s, struct arena *a, struct slice tenant)
+void spans_init(struct spans *s, struct arena *a, struct slice tenant, int64_t oldest_ns,
+                const struct retention *retention, int64_t now_ns)
 {
-    *s = (struct spans){.arena = a};
+    *s = (struct spans){.arena = a, .oldest_ns = oldest_ns, .retention = retention, .now_ns = now_ns};
+    s->service_oldest_ns = oldest_ns;
     s->batch.tenant = tenant;
     buf_init(&s->scratch, 0);
 }
@@ -101,8 +105,19 @@ static bool set_source(struct spans *s, struct span_source *source, bool (*valid
     return source->bytes.ptr != NULL || no_room(s, err);
 }
 
+static int64_t oldest_of(const struct spans *s, const struct span_resource *resource)
+{
+    if (s->retention == NULL || s->retention->rules_count == 0)
+        return s->oldest_ns;
+    const struct span_value *service = span_attributes_find(&resource->attributes, SLICE("service.name"));
+    struct slice name = service != NULL && service->kind == VALUE_STRING ? service->bytes : SLICE("");
+    int64_t own_ns = retention_span_horizon(s->retention, s->batch.tenant, name, s->now_ns);
+    return own_ns > s->oldest_ns ? own_ns : s->oldest_ns;
+}
+
 bool spans_resource(struct spans *s, const struct span_resource *resource, struct err *err)
 {
+    s->service_oldest_ns = oldest_of(s, resource);
     if (!keys_fit(&resource->attributes, err)) {
         reject_spans_of(s, &s->resource, SPAN_REJECT_TOO_LARGE, err);
         return true;
@@ -188,11 +203,21 @@ static void read_message(struct slice message, struct batch_span *out)
     }
 }
 
+static bool reject_too_old(struct spans *s)
+{
+    char oldest[CLOCK_RFC3339_BYTES], text[128];
+    clock_rfc3339(s->service_oldest_ns - s->service_oldest_ns % NS_PER_S, oldest);
+    (void)snprintf(text, sizeof text, "start time is too old, oldest acceptable start time is: %s", oldest);
+    return reject(s, SPAN_REJECT_TOO_OLD, slice_cstr(text));
+}
+
 static bool store_message(struct spans *s, struct slice message, struct err *err)
 {
     struct batch *b = &s->batch;
     struct batch_span span;
     read_message(message, &span);
+    if (span_time(span.start_ns) < s->service_oldest_ns)
+        return reject_too_old(s);
     if (b->spans_count == UINT32_MAX / 2)
         return err_set(err, ERR_TOO_LARGE, "too many spans in one request");
     if (b->spans_count == s->spans_room &&

@@ -13,6 +13,7 @@
 
 enum span_reject {
     SPAN_REJECT_INVALID,   // no usable IDs, or values nested too deeply
+    SPAN_REJECT_TOO_OLD,   // it began before what is kept
     SPAN_REJECT_TOO_LARGE, // the span, or the key of an attribute of it or its resource or scope
     SPAN_REJECTS_COUNT,
 };
@@ -27,6 +28,10 @@ struct span_source {
 
 struct spans {
     struct arena *arena; // borrowed
+    int64_t oldest_ns;   // spans that began before it are rejected
+    const struct retention *retention; // may demand later starts of some services; NULL: it does not
+    int64_t now_ns;            // for these
+    int64_t service_oldest_ns; // of the resource at hand
     struct batch batch;
     size_t spans_room, resources_room, scopes_room;
     uint64_t seen; // spans in the request, whatever became of them
@@ -37,7 +42,8 @@ struct spans {
 };
 
 // The batch lives in the arena, longer than `s`.
-void spans_init(struct spans *s, struct arena *a, struct slice tenant);
+void spans_init(struct spans *s, struct arena *a, struct slice tenant, int64_t oldest_ns,
+                const struct retention *retention, int64_t now_ns);
 void spans_done(struct spans *s); // fine on a zeroed struct
 
 // The functions below: false when the whole request has to be refused.

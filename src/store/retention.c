@@ -41,3 +41,13 @@ int64_t retention_horizon(int64_t period_ns, int64_t now_ns)
         return INT64_MIN;
     return horizon_ns;
 }
+
+int64_t retention_span_horizon(const struct retention *r, struct slice tenant, struct slice service, int64_t now_ns)
+{
+    struct label label = {SLICE("service_name"), service.len > 0 ? service : SLICE("unknown_service")};
+    struct labels labels = {&label, 1};
+    AUTO(buf_done) struct buf encoded;
+    buf_init(&encoded, 0);
+    labels_encode(&encoded, &labels);
+    return retention_horizon(retention_period(r, tenant, buf_slice(&encoded), NULL), now_ns);
+}

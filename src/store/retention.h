@@ -38,3 +38,5 @@ struct retention_bounds retention_bounds(const struct retention *r, struct slice
 
 // Entries before the result have expired. INT64_MIN when they never do.
 int64_t retention_horizon(int64_t period_ns, int64_t now_ns);
+// The same of spans of a service (empty: unknown), by their start: they are of the stream {service_name="..."}.
+int64_t retention_span_horizon(const struct retention *r, struct slice tenant, struct slice service, int64_t now_ns);

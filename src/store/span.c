@@ -8,6 +8,7 @@
 #include "store/span.h"
 
 #include "base/codec.h"
+#include "base/limits.h"
 #include "store/span_wire.h"
 
 // --- the schema (traces-http.md 4) --------------------------------------------------------------------
@@ -170,6 +171,7 @@ bool span_valid(struct slice message, struct err *err)
     if (!check_whole(MESSAGE_SPAN, message, err))
         return false;
     struct slice trace_id = SLICE(""), span_id = SLICE("");
+    uint32_t attributes = 0;
     struct pb m = pb_of(message);
     struct pb_field f;
     while (pb_next(&m, &f)) {
@@ -177,7 +179,11 @@ bool span_valid(struct slice message, struct err *err)
             trace_id = f.bytes;
         else if (f.number == SPAN_SPAN_ID)
             span_id = f.bytes;
+        else if (f.number == SPAN_ATTRIBUTES)
+            attributes++;
     }
+    if (attributes > INGEST_SPAN_ATTRIBUTES_MAX)
+        return err_set(err, ERR_LIMIT, "span has %u attributes, more than %u", attributes, INGEST_SPAN_ATTRIBUTES_MAX);
     if (trace_id.len != TRACE_ID_BYTES || all_zero(trace_id))
         return err_set(err, ERR_LIMIT, "trace ids must be 128 bit, received %zu bits",
                        all_zero(trace_id) ? 0 : trace_id.len * 8);

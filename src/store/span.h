@@ -140,7 +140,7 @@ struct span_link {
 // A Span message, whole: every nested message is walked, IDs have their lengths (parent and links: or none), values nest to
 // SPAN_VALUE_DEPTH_MAX at most. What passes here is never refused later. ERR_INPUT with protobuf's own words when it is no
 // such message; ERR_LIMIT when it is one, but its trace ID or span ID is not 16 or 8 bytes with one that is not zero, or
-// values nest too deeply: a span to reject alone.
+// values nest too deeply, or attributes are more than INGEST_SPAN_ATTRIBUTES_MAX: a span to reject alone.
 MUST_CHECK bool span_valid(struct slice message, struct err *err);
 
 // Parses a valid message; resource and scope stay NULL. ERR_CORRUPT on others. A parent of zeros is none. A status is

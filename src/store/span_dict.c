@@ -30,6 +30,11 @@ void dict_reset(struct dict *d)
     memset(d->slots, 0, d->slots_count * sizeof *d->slots);
 }
 
+size_t dict_room_bytes(const struct dict *d)
+{
+    return d->text.room + d->room * sizeof *d->ends + d->slots_count * sizeof *d->slots;
+}
+
 static void enlarge_slots(struct dict *d)
 {
     struct dict_slot *old = d->slots;

@@ -18,6 +18,7 @@ struct dict { // zeroed is empty
 
 void dict_done(struct dict *d);
 void dict_reset(struct dict *d);
+size_t dict_room_bytes(const struct dict *d); // what it keeps
 // The number of a value, which is added when it is new: then it is the count before.
 uint32_t dict_number(struct dict *d, struct slice value);
 

@@ -16,9 +16,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
-// Columns of one block beyond which it is full, and beyond which their memory is not kept.
-enum { COLUMNS_MAX = 4096, COLUMNS_KEPT_MAX = 1024 };
-enum { NUMBERS_ROOM_MIN = 64, STAT_OTHERS_BIT = 31, HEAD_LEVEL = 1, PIECE_GAIN_PART = 16 };
+enum { KEPT_BYTES_MAX = 32 << 20 }; // of columns between two blocks
+enum { NUMBERS_ROOM_MIN = 8, COLUMNS_ROOM_MIN = 64, STAT_OTHERS_BIT = 31, HEAD_LEVEL = 1, PIECE_GAIN_PART = 16 };
 
 struct numbers { // owned, growing
     uint64_t *items;
@@ -98,6 +97,8 @@ static void strings_reset(struct strings *s)
 
 static void column_free(struct column *c)
 {
+    if (c == NULL)
+        return;
     dict_done(&c->dict);
     free(c->values.items);
     free(c);
@@ -128,7 +129,7 @@ void span_block_writer_free(struct span_block_writer *w)
     struct strings *strings[] = {&w->names, &w->messages, &w->states, &w->resources, &w->scopes, &w->shapes};
     for (size_t i = 0; i < COUNT_OF(strings); i++)
         strings_done(strings[i]);
-    for (uint32_t i = 0; i < w->columns_room && w->columns[i] != NULL; i++)
+    for (uint32_t i = 0; i < w->columns_room; i++)
         column_free(w->columns[i]);
     free(w->columns);
     dict_done(&w->column_names);
@@ -151,13 +152,18 @@ static void writer_reset(struct span_block_writer *w)
     struct strings *strings[] = {&w->names, &w->messages, &w->states, &w->resources, &w->scopes, &w->shapes};
     for (size_t i = 0; i < COUNT_OF(strings); i++)
         strings_reset(strings[i]);
-    for (uint32_t i = 0; i < w->column_names.count; i++) {
-        if (i < COLUMNS_KEPT_MAX) {
-            dict_reset(&w->columns[i]->dict);
-            w->columns[i]->values.count = 0;
-        } else {
-            column_free(w->columns[i]);
+    size_t kept_bytes = 0;
+    for (uint32_t i = 0; i < w->columns_room; i++) {
+        struct column *c = w->columns[i];
+        if (c == NULL)
+            continue;
+        kept_bytes += sizeof *c + c->values.room * sizeof *c->values.items + dict_room_bytes(&c->dict);
+        if (kept_bytes > KEPT_BYTES_MAX) {
+            column_free(c);
             w->columns[i] = NULL;
+        } else {
+            dict_reset(&c->dict);
+            c->values.count = 0;
         }
     }
     dict_reset(&w->column_names);
@@ -175,7 +181,7 @@ uint32_t span_block_spans(const struct span_block_writer *w)
 bool span_block_full(const struct span_block_writer *w)
 {
     return w->spans_count >= SPAN_BLOCK_SPANS_MAX || w->bytes >= SPAN_BLOCK_BYTES ||
-           w->column_names.count >= COLUMNS_MAX;
+           w->column_names.count >= SPAN_BLOCK_COLUMNS_MAX;
 }
 
 static uint32_t add_string(struct strings *s, struct slice value)
@@ -209,7 +215,7 @@ static uint32_t find_column(struct span_block_writer *w, const struct span_attri
     buf_put_slice(&w->head, a->key);
     uint32_t column = dict_number(&w->column_names, buf_slice(&w->head));
     if (column == w->columns_room) {
-        uint32_t room = column == 0 ? NUMBERS_ROOM_MIN : column * 2;
+        uint32_t room = column == 0 ? COLUMNS_ROOM_MIN : column * 2;
         w->columns = realloc(w->columns, room * sizeof *w->columns);
         assert(w->columns != NULL);
         memset(w->columns + w->columns_room, 0, (room - w->columns_room) * sizeof *w->columns);

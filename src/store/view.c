@@ -523,13 +523,7 @@ bool view_span_horizons_differ(const struct view *v)
 
 int64_t view_span_horizon(const struct view *v, const struct span_resource *resource)
 {
-    struct slice service = resource->service.len > 0 ? resource->service : SLICE("unknown_service");
-    struct label label = {SLICE("service_name"), service};
-    struct labels labels = {&label, 1};
-    AUTO(buf_done) struct buf encoded;
-    buf_init(&encoded, 0);
-    labels_encode(&encoded, &labels);
-    return view_entry_horizon(v, buf_slice(&encoded));
+    return retention_span_horizon(v->retention, v->tenants.items[0].name, resource->service, v->now_ns);
 }
 
 // --- traces -----------------------------------------------------------------------------------------
@@ -565,12 +559,20 @@ static bool find_gens(struct view *v, uint64_t hash, struct gens *gens, struct e
     return good;
 }
 
+static int by_age(const void *a, const void *b)
+{
+    uint64_t x = seg_age(*(const uint64_t *)a), y = seg_age(*(const uint64_t *)b);
+    return (x > y) - (x < y);
+}
+
 bool view_trace_segments(struct view *v, uint64_t hash, bool (*visit)(void *ctx, uint64_t gen, struct err *err),
                          void *ctx, struct err *err)
 {
     struct gens gens = {0};
     arena_init(&gens.a, QUERY_ARENA_BYTES_MAX);
     bool good = find_gens(v, hash, &gens, err);
+    if (gens.count > 0)
+        qsort(gens.items, gens.count, sizeof *gens.items, by_age);
     for (size_t i = 0; i < gens.count && good; i++)
         good = visit(ctx, gens.items[i], err);
     arena_done(&gens.a);

@@ -21,7 +21,7 @@ int64_t view_horizon_ns(const struct view *view);
 // The time before which entries of the tenant's stream with these labels have expired.
 int64_t view_entry_horizon(const struct view *view, struct slice labels);
 
-// Visits generations of segments that may have a trace, ascending; see index_trace_segments(). After view_settle() all of the
+// Visits generations of segments that may have a trace, by age; see index_trace_segments(). After view_settle() all of the
 // manifest are visited. Any thread.
 MUST_CHECK bool view_trace_segments(struct view *view, uint64_t hash,
                                     bool (*visit)(void *ctx, uint64_t gen, struct err *err), void *ctx,

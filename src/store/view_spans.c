@@ -129,7 +129,7 @@ static const struct manifest_segment *segment_numbered(const struct manifest *m,
         uint32_t middle = low + (high - low) / 2;
         if (m->segments[middle].row.gen == gen)
             return &m->segments[middle];
-        if (m->segments[middle].row.gen < gen)
+        if (seg_age(m->segments[middle].row.gen) < seg_age(gen))
             low = middle + 1;
         else
             high = middle;

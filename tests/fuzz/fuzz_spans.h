@@ -54,7 +54,7 @@ static inline void fuzz_spans(bool (*parse)(struct slice body, struct spans *spa
     struct spans spans;
     struct err err;
     arena_init(&a, 64 * MIB);
-    spans_init(&spans, &a, SLICE("t"));
+    spans_init(&spans, &a, SLICE("t"), INT64_MIN, NULL, 0);
     if (parse(slice_of(bytes, len), &spans, &err) && spans_finish(&spans, &err))
         check_spans(&spans, &a);
     (void)refusals_text(&spans.refusals, &a);

@@ -37,6 +37,24 @@ def snappy_literal(data):
     return out
 
 
+# Request targets and websocket frames.
+for n, target in enumerate(("/ready", "/loki/api/v1/labels?start=1793491200&end=1793491300.5&since=1h", "/loki//api/./v1/../v1/labels?a=b", "http://h:1/loki/api/v1/label/a%20b/values?x",
+                            "/loki/api/v1/query_range?query=%7Ba%3D%22b%22%7D&limit=5000&direction=FORWARD&step=1m30s&interval=2&start=2026-11-01T00:00:00Z",
+                            "/..%2f..//%2e%2e/", "/loki/api/v1/query?time=4000000000&limit=x", "//a%zz?%zz;", "*", "")):
+    put("request", "t%d" % n, target)
+
+
+def frame(opcode, payload, fin=True, mask=b"abcd", size=None):
+    size = len(payload) if size is None else size
+    head = bytes([opcode | (0x80 if fin else 0)]) + (bytes([0x80 | size]) if size < 126 else bytes([0xfe]) + struct.pack(">H", size) if size < 65536 else bytes([0xff]) + struct.pack(">Q", size))
+    return head + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(payload))
+
+
+for n, frames in enumerate((frame(1, b"hi"), frame(1, b"a", False) + frame(9, b"p") + frame(0, b"b"), frame(8, b"\x03\xe8bye"), frame(9, b"x" * 126), frame(1, b"", size=65537),
+                            frame(1, b"x" * 200), frame(3, b""), frame(0, b""), b"\x81\x02hi", frame(1, b"a", False) + frame(1, b"b"), b"\x81\xff" + b"\xff" * 8, frame(2, b"z" * 3)[:-1])):
+    put("request", "w%d" % n, frames)
+
+
 stamp = b"\x08" + varint(1793491204) + b"\x10\x05"
 pair = field(1, b"trace_id") + field(2, b"4bf9")
 entry = field(1, stamp) + field(2, b"level=warn msg=\"x\"") + field(3, pair)

@@ -23,7 +23,7 @@ static void print(parse_fn parse, struct slice body, struct buf *out)
     if (slice_eq(body, SLICE("(empty)")))
         body = SLICE("");
     arena_init(&a, 512 * MIB);
-    spans_init(&spans, &a, SLICE("t"));
+    spans_init(&spans, &a, SLICE("t"), INT64_MIN, NULL, 0);
     if (parse(body, &spans, &err) && spans_finish(&spans, &err))
         spans_text(out, &spans, &a);
     else
@@ -189,7 +189,7 @@ static void test_messages_are_borrowed_and_sources_shared(void)
     put_full_request(&body);
     put_full_request(&body);
     arena_init(&a, MIB);
-    spans_init(&s, &a, SLICE("t"));
+    spans_init(&s, &a, SLICE("t"), INT64_MIN, NULL, 0);
     must(otlp_spans_pb_parse(buf_slice(&body), &s, &err), &err);
     is_int(s.batch.spans_count, 2, "spans");
     is_int(s.batch.resources_count, 1, "equal resources side by side are one");
@@ -502,6 +502,41 @@ static void test_large_span(void)
     ok(slice_starts(buf_slice(&got), SLICE("0102")) && got.len > 10000000, "a span of 10 MB is stored");
 }
 
+// Spans begin before and at the horizon; that of a service with a rule of its own is later.
+static void test_retention(void)
+{
+    static const struct label_matcher dev = {.name = {(const uint8_t *)"service_name", 12}, .value = {(const uint8_t *)"dev", 3}};
+    const struct retention_rule rule = {.matchers = &dev, .matchers_count = 1, .period_ns = 100, .text = "dev"};
+    const struct retention retention = {.period_ns = 1000, .rules = &rule, .rules_count = 1};
+    static const struct {
+        const char *service;
+        uint64_t start_ns;
+        bool stored;
+    } table[] = {{"any", 1, false}, {"any", 4000, true}, {"any", 3999, false}, {"dev", 4899, false}, {"dev", 4900, true}, {"", 0, false}};
+    for (size_t i = 0; i < COUNT_OF(table); i++) {
+        AUTO(buf_done) struct buf resource, spans, body;
+        struct arena a;
+        struct spans s;
+        struct err err;
+        buf_init(&resource, 0);
+        buf_init(&spans, 0);
+        buf_init(&body, 0);
+        struct span span = plain;
+        span.start_ns = table[i].start_ns;
+        put_span_field(&spans, &span);
+        struct span_attribute service = {SLICE("service.name"), {.kind = VALUE_STRING, .bytes = slice_cstr(table[i].service)}};
+        span_resource_put(&resource, &(struct span_resource){.attributes = {&service, 1}});
+        put_request(&body, buf_slice(&resource), SLICE(""), buf_slice(&spans));
+        arena_init(&a, MIB);
+        spans_init(&s, &a, SLICE("t"), 4000, &retention, 5000);
+        must(otlp_spans_pb_parse(buf_slice(&body), &s, &err), &err);
+        is_int(s.batch.spans_count, table[i].stored, "within what is kept");
+        is_int(s.rejected[SPAN_REJECT_TOO_OLD], !table[i].stored, "or rejected");
+        spans_done(&s);
+        arena_done(&a);
+    }
+}
+
 static void test_full_arena(void)
 {
     AUTO(buf_done) struct buf spans, body;
@@ -514,7 +549,7 @@ static void test_full_arena(void)
         put_span_field(&spans, &plain);
     put_request(&body, SLICE(""), SLICE(""), buf_slice(&spans));
     arena_init(&a, 256 * KIB);
-    spans_init(&s, &a, SLICE("t"));
+    spans_init(&s, &a, SLICE("t"), INT64_MIN, NULL, 0);
     ok(!otlp_spans_pb_parse(buf_slice(&body), &s, &err) && err.code == ERR_TOO_LARGE, "a full arena is told");
     spans_done(&s);
     arena_done(&a);
@@ -546,8 +581,8 @@ static void test_json_equals_protobuf(void)
     buf_init(&body, 0);
     put_full_request(&body);
     arena_init(&a, MIB);
-    spans_init(&from_json, &a, SLICE("t"));
-    spans_init(&from_pb, &a, SLICE("t"));
+    spans_init(&from_json, &a, SLICE("t"), INT64_MIN, NULL, 0);
+    spans_init(&from_pb, &a, SLICE("t"), INT64_MIN, NULL, 0);
     must(otlp_spans_json_parse(slice_cstr(json), &from_json, &err), &err);
     must(otlp_spans_pb_parse(buf_slice(&body), &from_pb, &err), &err);
     is_int(from_json.batch.spans_count, 1, "a span");
@@ -577,6 +612,7 @@ int main(int argc, char **argv)
     test_key_bytes_elsewhere();
     test_span_bytes();
     test_large_span();
+    test_retention();
     test_full_arena();
     test_json_equals_protobuf();
     return tap_done();

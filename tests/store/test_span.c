@@ -517,6 +517,11 @@ static void test_memory(void)
     must(span_valid(buf_slice(&b), &err), &err);
     must(parse(buf_slice(&b), &span), &err);
     is_int(span.attributes.count, 1000, "attributes by the thousand");
+    for (uint32_t i = 1000; i < INGEST_SPAN_ATTRIBUTES_MAX; i++)
+        buf_put(&b, "\x4a", 2);
+    ok(span_valid(buf_slice(&b), &err), "as many as are allowed");
+    buf_put(&b, "\x4a", 2);
+    ok(!span_valid(buf_slice(&b), &err) && err.code == ERR_LIMIT, "one more is not");
     buf_done(&b);
 }
 

@@ -217,6 +217,22 @@ static void test_full(void)
     must(span_block_span(&b, 4, &span, &err), &err);
     ok(b.attributes_count == 5000 && span.attributes.count == 1000 && slice_eq(span.attributes.items[999].key, SLICE("n4999")),
        "with all their columns");
+    add_plain(w, &a, 0, INGEST_SPAN_ATTRIBUTES_MAX, SLICE("all"));
+    for (count = 0; count < 64; count++) { // and what a writer keeps of it does not hurt the next block
+        struct made plain;
+        if (count > 0)
+            add_plain(w, &a, count, 3, SLICE("few"));
+        plain = (struct made){.place = {.pos = 0}};
+        must(span_block_flush(w, &plain.bytes, &plain.place, &err), &err);
+        plain.slice = buf_slice(&plain.bytes);
+        struct span_block other;
+        open_block(&plain, &a, &other);
+        must(span_block_span(&other, 0, &span, &err), &err);
+        if (other.attributes_count != (count == 0 ? INGEST_SPAN_ATTRIBUTES_MAX : 3) || span.attributes.count != other.attributes_count)
+            break;
+        buf_done(&plain.bytes);
+    }
+    ok(count == 64, "a span of as many attributes as are allowed, then others");
     struct arena small;
     arena_init(&small, 32 * KIB);
     ok(!span_block_open(&m.place, spans_read, &m.slice, z, &small, &b, &err) && err.code == ERR_LIMIT,

@@ -8,6 +8,9 @@
 
 #include "base/utf8.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 #include <string.h>
 
 #define OBJECT_OPEN "Value looks like object, but can't find closing '}' symbol"
@@ -37,19 +40,32 @@ static void skip_blanks(struct walk *w)
         w->pos++;
 }
 
+// The next quote or backslash, or the end.
+static const uint8_t *special(const uint8_t *at, const uint8_t *end)
+{
+#ifdef __SSE2__
+    const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\');
+    for (; end - at >= 16; at += 16) {
+        __m128i text = _mm_loadu_si128((const __m128i *)at);
+        int hits = _mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(text, quote), _mm_cmpeq_epi8(text, backslash)));
+        if (hits != 0)
+            return at + __builtin_ctz((unsigned)hits);
+    }
+#endif
+    while (at < end && *at != '"' && *at != '\\')
+        at++;
+    return at;
+}
+
 // From behind the quote to behind the closing one; the text between. NULL ptr: unclosed.
 static struct slice take_raw_string(struct walk *w, bool *escaped_out)
 {
-    const uint8_t *from = w->pos;
-    *escaped_out = false;
-    for (; w->pos < w->end && *w->pos != '"'; w->pos++)
-        if (*w->pos == '\\') {
-            *escaped_out = true;
-            w->pos++;
-        }
-    if (w->pos >= w->end)
-        return (struct slice){0};
-    return slice_of(from, (size_t)(w->pos++ - from));
+    const uint8_t *from = w->pos, *at = special(from, w->end);
+    *escaped_out = at < w->end && *at == '\\';
+    while (at < w->end && *at == '\\')
+        at = w->end - at > 2 ? special(at + 2, w->end) : w->end;
+    w->pos = at < w->end ? at + 1 : at;
+    return at < w->end ? slice_of(from, (size_t)(at - from)) : (struct slice){0};
 }
 
 static int hex4(const uint8_t *p, const uint8_t *end)

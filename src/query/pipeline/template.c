@@ -1,525 +1,13 @@
 /*
- * template.c -- see template.h: the grammar and the walk.
- *
- *     list    = { text | action }
- *     action  = pipe | "if" pipe list { "else" "if" pipe list } [ "else" list ] "end"
- *             | ( "with" | "range" ) pipe list [ "else" list ] "end" | "break" | "continue"
- *     pipe    = [ var [ "," var ] ( ":=" | "=" ) ] command { "|" command }
- *     command = operand { operand }
- *     operand = ( literal | function | "." | var | "(" pipe ")" ) { "." field }  |  "." field { "." field }
+ * template.c -- see template.h: the walk over what template_parse.c made.
  */
-#include "query/pipeline/template.h"
+#include "query/pipeline/template_node.h"
 
-#include "base/utf8.h"
-#include "query/pipeline/template_value.h"
+#include "query/pipeline/decimal.h"
 
-#include <ctype.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 
-enum { DEPTH_MAX = 64, VARS_MAX = 64, ARGS_MAX = 32, STEPS_MAX = 100000, RESULT_BYTES_MAX = 1 << 20 };
-
-enum node_kind {
-    NODE_TEXT, NODE_PIPE, NODE_IF, NODE_WITH, NODE_RANGE, NODE_BREAK, NODE_CONTINUE,
-    ARG_DOT, ARG_FIELD, ARG_VAR, ARG_LITERAL, ARG_NIL, ARG_FUNCTION, ARG_PIPE,
-};
-
-struct command;
-
-struct node {
-    enum node_kind kind;
-    struct node *next; // in its list
-    size_t pos, end;   // in the text
-    struct slice text; // NODE_TEXT; name of a variable
-    struct tval value; // ARG_LITERAL
-    const struct tfunction *function;
-    struct slice *fields; // `.a.b` behind it
-    size_t fields_count;
-    // pipes
-    struct slice vars[2];
-    size_t vars_count;
-    bool assigns; // `=`
-    struct command *commands;
-    // if, with, range
-    struct node *pipe, *list, *otherwise;
-};
-
-struct command {
-    struct command *next;
-    struct node *args; // list
-    size_t pos, end;
-};
-
-struct template {
-    const char *name;
-    struct slice text;
-    struct node *list;
-};
-
-// --- parsing ----------------------------------------------------------------------------------------
-
-struct parse {
-    struct arena *a;
-    const char *name;
-    struct slice text;
-    size_t pos;
-    struct err *err;
-    int depth;
-    struct slice vars[VARS_MAX];
-    size_t vars_count;
-    bool trim_next;
-};
-
-static bool fail(struct parse *p, const char *fmt, ...) PRINTF_LIKE(2, 3);
-static bool fail(struct parse *p, const char *fmt, ...)
-{
-    char text[400];
-    int line = 1;
-    va_list args;
-    va_start(args, fmt);
-    (void)vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    for (size_t i = 0; i < p->pos && i < p->text.len; i++)
-        line += p->text.ptr[i] == '\n';
-    return err_set(p->err, ERR_INPUT, "template: %s:%d: %s", p->name, line, text);
-}
-
-static struct node *new_node(struct parse *p, enum node_kind kind)
-{
-    struct node *n = arena_zalloc(p->a, sizeof *n);
-    if (n == NULL)
-        (void)err_set(p->err, ERR_LIMIT, "template: more than %zu bytes of memory", p->a->bytes_max);
-    else
-        *n = (struct node){.kind = kind, .pos = p->pos};
-    return n;
-}
-
-static bool at(const struct parse *p, const char *text)
-{
-    return slice_starts(slice_from(p->text, p->pos), slice_cstr(text));
-}
-
-static bool is_blank(uint8_t c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-static void skip_blanks(struct parse *p)
-{
-    while (p->pos < p->text.len && is_blank(p->text.ptr[p->pos]))
-        p->pos++;
-}
-
-// Whether the action ends here: `}}` or ` -}}`.
-static bool at_close(struct parse *p)
-{
-    skip_blanks(p);
-    return at(p, "}}") || (is_blank(p->text.ptr[p->pos - 1]) && at(p, "-}}"));
-}
-
-static bool close_action(struct parse *p)
-{
-    if (!at_close(p))
-        return p->pos >= p->text.len ? fail(p, "unclosed action")
-                                     : fail(p, "unexpected \"%c\" in operand", p->text.ptr[p->pos]);
-    p->trim_next = at(p, "-}}");
-    p->pos += p->trim_next ? 3 : 2;
-    return true;
-}
-
-static bool is_name(uint8_t c)
-{
-    return isalnum(c) || c == '_' || c >= 0x80;
-}
-
-static struct slice take_name(struct parse *p)
-{
-    size_t from = p->pos;
-    while (p->pos < p->text.len && is_name(p->text.ptr[p->pos]))
-        p->pos++;
-    return slice_of(p->text.ptr + from, p->pos - from);
-}
-
-static bool take_fields(struct parse *p, struct node *n)
-{
-    size_t room = 0;
-    while (p->pos + 1 < p->text.len && p->text.ptr[p->pos] == '.' && is_name(p->text.ptr[p->pos + 1]) ) {
-        p->pos++;
-        struct slice name = take_name(p);
-        if (!arena_grow(p->a, (void **)&n->fields, sizeof *n->fields, n->fields_count, &room))
-            return arena_ok(p->a, "template", p->err);
-        n->fields[n->fields_count++] = name;
-    }
-    return true;
-}
-
-// A Go string or character with escapes, from its quote.
-static bool take_quoted(struct parse *p, struct slice *out)
-{
-    uint8_t quote = p->text.ptr[p->pos++];
-    uint8_t *to = arena_alloc(p->a, p->text.len - p->pos + 4);
-    size_t len = 0;
-    for (; to != NULL && p->pos < p->text.len && p->text.ptr[p->pos] != quote; p->pos++) {
-        uint8_t c = p->text.ptr[p->pos];
-        if (c == '\n')
-            break;
-        if (c != '\\') {
-            to[len++] = c;
-            continue;
-        }
-        static const char names[] = "abfnrtv\\'\"", values[] = "\a\b\f\n\r\t\v\\'\"";
-        if (++p->pos == p->text.len)
-            break;
-        c = p->text.ptr[p->pos];
-        const char *name = memchr(names, c, sizeof names - 1);
-        char digits[9] = {0};
-        size_t want = c == 'x' ? 2 : c == 'u' ? 4 : c == 'U' ? 8 : c >= '0' && c <= '7' ? 3 : 0;
-        if (name != NULL) {
-            to[len++] = (uint8_t)values[name - names];
-        } else if (want > 0 && p->text.len - p->pos > want) {
-            size_t from = p->pos + (want != 3);
-            memcpy(digits, p->text.ptr + from, want);
-            uint32_t rune = (uint32_t)strtoul(digits, NULL, want == 3 ? 8 : 16);
-            if (want <= 3)
-                to[len++] = (uint8_t)rune;
-            else
-                len += utf8_encode(rune > 0x10FFFF || (rune >= 0xD800 && rune < 0xE000) ? UTF8_INVALID : rune,
-                                   to + len);
-            p->pos = from + want - 1;
-        } else {
-            return fail(p, "invalid syntax");
-        }
-    }
-    if (to == NULL)
-        return arena_ok(p->a, "template", p->err);
-    if (p->pos >= p->text.len || p->text.ptr[p->pos] != quote)
-        return fail(p, quote == '"' ? "unterminated quoted string" : "unterminated character constant");
-    p->pos++;
-    *out = slice_of(to, len);
-    return true;
-}
-
-static bool parse_pipe(struct parse *p, struct node **out);
-
-static bool parse_number(struct parse *p, struct node *n)
-{
-    size_t from = p->pos;
-    while (p->pos < p->text.len && (isalnum(p->text.ptr[p->pos]) || strchr("._+-", p->text.ptr[p->pos]) != NULL))
-        p->pos++;
-    char text[64], *end;
-    size_t len = p->pos - from;
-    if (len >= sizeof text)
-        return fail(p, "bad number syntax");
-    memcpy(text, p->text.ptr + from, len);
-    text[len] = '\0';
-    n->kind = ARG_LITERAL;
-    n->value = (struct tval){.kind = T_INT, .i = strtoll(text, &end, 0)};
-    if (*end == '\0')
-        return true;
-    n->value = (struct tval){.kind = T_FLOAT, .f = strtod(text, &end)};
-    return *end == '\0' || fail(p, "bad number syntax: \"%s\"", text);
-}
-
-static bool parse_word(struct parse *p, struct node *n)
-{
-    struct slice name = take_name(p);
-    if (slice_eq(name, SLICE("true")) || slice_eq(name, SLICE("false"))) {
-        n->kind = ARG_LITERAL;
-        n->value = (struct tval){.kind = T_BOOL, .i = name.ptr[0] == 't'};
-        return true;
-    }
-    if (slice_eq(name, SLICE("nil"))) {
-        n->kind = ARG_NIL;
-        return true;
-    }
-    n->kind = ARG_FUNCTION;
-    n->text = name;
-    n->function = tfunction_find(name);
-    return n->function != NULL || fail(p, "function \"%.*s\" not defined", SLICE_FMT(name));
-}
-
-static bool known_variable(const struct parse *p, struct slice name)
-{
-    for (size_t i = 0; i < p->vars_count; i++)
-        if (slice_eq(p->vars[i], name))
-            return true;
-    return name.len == 0;
-}
-
-static bool parse_operand(struct parse *p, struct node **out)
-{
-    struct node *n = new_node(p, ARG_DOT);
-    if (n == NULL)
-        return false;
-    *out = n;
-    uint8_t c = p->text.ptr[p->pos], next = p->pos + 1 < p->text.len ? p->text.ptr[p->pos + 1] : 0;
-    bool good = true;
-    if (c == '.' && is_name(next) && !isdigit(next)) {
-        n->kind = ARG_FIELD;
-    } else if (c == '.' && !isdigit(next)) {
-        p->pos++;
-    } else if (c == '$') {
-        p->pos++;
-        n->kind = ARG_VAR;
-        n->text = take_name(p);
-        if (!known_variable(p, n->text))
-            return fail(p, "undefined variable \"$%.*s\"", SLICE_FMT(n->text));
-    } else if (c == '"') {
-        n->kind = ARG_LITERAL;
-        n->value.kind = T_STRING;
-        good = take_quoted(p, &n->value.s);
-    } else if (c == '`') {
-        const uint8_t *close = memchr(p->text.ptr + p->pos + 1, '`', p->text.len - p->pos - 1);
-        if (close == NULL)
-            return fail(p, "unterminated raw quoted string");
-        n->kind = ARG_LITERAL;
-        n->value = (struct tval){.kind = T_STRING, .s = slice_of(p->text.ptr + p->pos + 1, (size_t)(close - p->text.ptr) - p->pos - 1)};
-        p->pos = (size_t)(close - p->text.ptr) + 1;
-    } else if (c == '\'') {
-        struct slice text;
-        good = take_quoted(p, &text);
-        n->kind = ARG_LITERAL;
-        n->value = (struct tval){.kind = T_INT, .i = good && text.len > 0 ? text.ptr[0] : 0};
-    } else if (c == '(') {
-        p->pos++;
-        n->kind = ARG_PIPE;
-        if (++p->depth > DEPTH_MAX)
-            return fail(p, "max expression depth exceeded");
-        if (!parse_pipe(p, &n->pipe))
-            return false;
-        p->depth--;
-        skip_blanks(p);
-        if (p->pos >= p->text.len || p->text.ptr[p->pos] != ')')
-            return fail(p, "unclosed left paren");
-        p->pos++;
-    } else if (isdigit(c) || ((c == '-' || c == '+' || c == '.') && (isdigit(next) || next == '.'))) {
-        good = parse_number(p, n);
-    } else if (is_name(c)) {
-        good = parse_word(p, n);
-    } else {
-        return fail(p, "unexpected \"%c\" in operand", c);
-    }
-    if (good)
-        good = take_fields(p, n);
-    n->end = p->pos;
-    return good;
-}
-
-static bool parse_command(struct parse *p, struct command **out)
-{
-    struct command *c = arena_zalloc(p->a, sizeof *c);
-    if (c == NULL)
-        return arena_ok(p->a, "template", p->err);
-    *out = c;
-    struct node **last = &c->args;
-    for (;;) {
-        if (at_close(p) || p->pos >= p->text.len || p->text.ptr[p->pos] == '|' || p->text.ptr[p->pos] == ')')
-            break;
-        if (c->args == NULL)
-            c->pos = p->pos;
-        if (!parse_operand(p, last))
-            return false;
-        c->end = (*last)->end;
-        last = &(*last)->next;
-    }
-    if (c->args == NULL)
-        return p->pos >= p->text.len ? fail(p, "unclosed action") : fail(p, "missing value for command");
-    return true;
-}
-
-static bool parse_declaration(struct parse *p, struct node *pipe)
-{
-    size_t from = p->pos;
-    struct slice vars[2];
-    size_t count = 0;
-    for (;;) {
-        skip_blanks(p);
-        if (p->pos >= p->text.len || p->text.ptr[p->pos] != '$')
-            break;
-        p->pos++;
-        vars[count++] = take_name(p);
-        skip_blanks(p);
-        if (count == 2 || p->pos >= p->text.len || p->text.ptr[p->pos] != ',')
-            break;
-        p->pos++;
-    }
-    bool declares = count > 0 && at(p, ":=");
-    if (!declares && !(count > 0 && at(p, "="))) {
-        p->pos = from;
-        return true;
-    }
-    p->pos += declares ? 2 : 1;
-    pipe->vars_count = count;
-    pipe->assigns = !declares;
-    for (size_t i = 0; i < count; i++) {
-        pipe->vars[i] = vars[i];
-        if (declares && p->vars_count < VARS_MAX)
-            p->vars[p->vars_count++] = vars[i];
-        else if (declares || !known_variable(p, vars[i]))
-            return fail(p, "undefined variable \"$%.*s\"", SLICE_FMT(vars[i]));
-    }
-    return true;
-}
-
-static bool parse_pipe(struct parse *p, struct node **out)
-{
-    skip_blanks(p);
-    struct node *n = new_node(p, NODE_PIPE);
-    if (n == NULL)
-        return false;
-    *out = n;
-    if (!parse_declaration(p, n))
-        return false;
-    struct command **last = &n->commands;
-    for (;;) {
-        skip_blanks(p);
-        if (!parse_command(p, last))
-            return false;
-        last = &(*last)->next;
-        skip_blanks(p);
-        if (p->pos >= p->text.len || p->text.ptr[p->pos] != '|')
-            break;
-        p->pos++;
-    }
-    n->end = p->pos;
-    return true;
-}
-
-enum list_end { LIST_EOF, LIST_END, LIST_ELSE };
-
-static bool parse_list(struct parse *p, struct node **out, enum list_end *end_out);
-
-static bool word_here(struct parse *p, const char *word)
-{
-    size_t len = strlen(word);
-    return at(p, word) && (p->pos + len >= p->text.len || !is_name(p->text.ptr[p->pos + len]));
-}
-
-static bool parse_branch(struct parse *p, struct node *n)
-{
-    size_t vars = p->vars_count;
-    enum list_end end;
-    if (++p->depth > DEPTH_MAX)
-        return fail(p, "max nesting depth exceeded");
-    if (!parse_pipe(p, &n->pipe) || !close_action(p) || !parse_list(p, &n->list, &end))
-        return false;
-    if (end == LIST_ELSE) {
-        skip_blanks(p);
-        if (n->kind == NODE_IF && word_here(p, "if")) {
-            n->otherwise = new_node(p, NODE_IF);
-            p->pos += 2;
-            p->vars_count = vars;
-            p->depth--;
-            return n->otherwise != NULL && parse_branch(p, n->otherwise);
-        }
-        if (!close_action(p) || !parse_list(p, &n->otherwise, &end))
-            return false;
-        if (end == LIST_ELSE)
-            return fail(p, "expected end; found {{else}}");
-    }
-    if (end == LIST_EOF)
-        return fail(p, "unexpected EOF");
-    p->vars_count = vars;
-    p->depth--;
-    return true;
-}
-
-static bool parse_action(struct parse *p, struct node **out, enum list_end *end_out)
-{
-    static const struct {
-        const char *word;
-        enum node_kind kind;
-    } words[] = {{"if", NODE_IF}, {"with", NODE_WITH}, {"range", NODE_RANGE}, {"break", NODE_BREAK}, {"continue", NODE_CONTINUE}};
-    *end_out = LIST_EOF;
-    skip_blanks(p);
-    if (word_here(p, "end")) {
-        p->pos += 3;
-        *end_out = LIST_END;
-        return close_action(p);
-    }
-    if (word_here(p, "else")) {
-        p->pos += 4;
-        *end_out = LIST_ELSE;
-        return true;
-    }
-    for (size_t i = 0; i < COUNT_OF(words); i++) {
-        if (!word_here(p, words[i].word))
-            continue;
-        *out = new_node(p, words[i].kind);
-        p->pos += strlen(words[i].word);
-        if (*out == NULL)
-            return false;
-        return words[i].kind == NODE_BREAK || words[i].kind == NODE_CONTINUE ? close_action(p)
-                                                                           : parse_branch(p, *out);
-    }
-    return parse_pipe(p, out) && close_action(p);
-}
-
-static bool parse_list(struct parse *p, struct node **out, enum list_end *end_out)
-{
-    struct node **last = out;
-    *end_out = LIST_EOF;
-    while (p->pos < p->text.len) {
-        size_t open = slice_find(slice_from(p->text, p->pos), SLICE("{{"));
-        size_t from = p->pos, end = open == SIZE_MAX ? p->text.len : p->pos + open;
-        bool trim = open != SIZE_MAX && end + 3 < p->text.len && p->text.ptr[end + 2] == '-' && is_blank(p->text.ptr[end + 3]);
-        size_t text_end = end;
-        while (p->trim_next && from < text_end && is_blank(p->text.ptr[from]))
-            from++;
-        while (trim && text_end > from && is_blank(p->text.ptr[text_end - 1]))
-            text_end--;
-        p->trim_next = false;
-        if (text_end > from) {
-            if ((*last = new_node(p, NODE_TEXT)) == NULL)
-                return false;
-            (*last)->text = slice_of(p->text.ptr + from, text_end - from);
-            last = &(*last)->next;
-        }
-        p->pos = end;
-        if (open == SIZE_MAX)
-            break;
-        p->pos += trim ? 3 : 2;
-        size_t comment = p->pos;
-        while (trim && comment < p->text.len && is_blank(p->text.ptr[comment]))
-            comment++;
-        if (slice_starts(slice_from(p->text, comment), SLICE("/*"))) {
-            size_t close = slice_find(slice_from(p->text, comment), SLICE("*/"));
-            if (close == SIZE_MAX)
-                return fail(p, "unclosed comment");
-            p->pos = comment + close + 2;
-            if (!close_action(p))
-                return false;
-            continue;
-        }
-        if (!parse_action(p, last, end_out))
-            return false;
-        if (*end_out != LIST_EOF)
-            return true;
-        last = &(*last)->next;
-    }
-    return true;
-}
-
-bool template_parse(struct slice text, const char *name, struct arena *a, struct template **out,
-                    struct err *err)
-{
-    struct template *t = arena_zalloc(a, sizeof *t);
-    struct parse p = {.a = a, .name = name, .text = text, .err = err};
-    enum list_end end;
-    if (t == NULL)
-        return arena_ok(a, "template", err);
-    t->name = name;
-    t->text = text;
-    if (!parse_list(&p, &t->list, &end))
-        return false;
-    if (end != LIST_EOF)
-        return fail(&p, "unexpected {{%s}}", end == LIST_END ? "end" : "else");
-    *out = t;
-    return true;
-}
-
-// --- running ----------------------------------------------------------------------------------------
+enum { ARGS_MAX = DECIMAL_ARGUMENTS_MAX, STEPS_MAX = 100000, CALLS_MAX = 1000, RESULT_BYTES_MAX = 1 << 20 };
 
 struct variable {
     struct slice name;
@@ -532,27 +20,50 @@ struct run {
     const struct template *t;
     const struct line *l;
     struct arena *a;
+    struct slice name; // of the definition that is run
     struct buf out;
-    struct variable vars[VARS_MAX];
-    size_t vars_count;
+    struct variable *vars; // in the arena
+    size_t vars_count, vars_room;
+    size_t vars_first; // of the definition; those before are not seen
+    struct tval dollar; // `$`
     struct slice details; // of the failure
-    int steps;
+    int steps, calls;
 };
 
-// `template: line:1:2: executing "line" at <.foo>: why`
-static bool run_fail(struct run *r, size_t pos, size_t end, struct slice why)
+static void place_of(const struct run *r, size_t pos, int *line_out, size_t *column_out)
 {
-    int line = 1;
-    size_t column = pos;
+    *line_out = 1;
+    *column_out = pos;
     for (size_t i = 0; i < pos; i++)
         if (r->t->text.ptr[i] == '\n') {
-            line++;
-            column = pos - i;
+            ++*line_out;
+            *column_out = pos - i - 1;
         }
-    r->details = slice_cstr(arena_printf(r->a, "template: %s:%d:%zu: executing \"%s\" at <%.*s>: %.*s", r->t->name,
-                                         line, column, r->t->name, (int)(end - pos), r->t->text.ptr + pos,
+}
+
+static struct slice quoted(struct run *r, struct slice text)
+{
+    AUTO(buf_done) struct buf b;
+    buf_init(&b, RESULT_BYTES_MAX);
+    labels_quote(&b, text);
+    return arena_copy(r->a, buf_slice(&b));
+}
+
+// `template: line:1:2: executing "line" at <.foo>: why`
+static bool run_fail_at(struct run *r, size_t where, size_t pos, size_t end, struct slice why)
+{
+    int line;
+    size_t column;
+    place_of(r, where, &line, &column);
+    r->details = slice_cstr(arena_printf(r->a, "template: %s:%d:%zu: executing %.*s at <%.*s>: %.*s", r->t->name,
+                                         line, column, SLICE_FMT(quoted(r, r->name)), (int)(end - pos), r->t->text.ptr + pos,
                                          SLICE_FMT(why)));
     return false;
+}
+
+static bool run_fail(struct run *r, size_t pos, size_t end, struct slice why)
+{
+    return run_fail_at(r, pos, pos, end, why);
 }
 
 static bool eval_pipe(struct run *r, const struct node *n, const struct tval *dot, struct tval *out);
@@ -572,6 +83,17 @@ static struct tval root(void)
     return (struct tval){.kind = T_MAP, .i = 1};
 }
 
+// What a definition is given that is called without a value: fields of it are nothing too, not an error.
+static struct tval nothing(void)
+{
+    return (struct tval){.kind = T_NIL, .i = 1};
+}
+
+static bool is_nothing(const struct tval *v)
+{
+    return v->kind == T_NIL && v->i == 1;
+}
+
 static bool eval_fields(struct run *r, const struct node *n, struct tval v, struct tval *out)
 {
     for (size_t i = 0; i < n->fields_count; i++) {
@@ -582,12 +104,14 @@ static bool eval_fields(struct run *r, const struct node *n, struct tval v, stru
             v = (struct tval){.kind = T_STRING, .s = found && text.ptr != NULL ? text : SLICE("")};
             continue;
         }
+        if (is_nothing(&v))
+            break;
         if (v.kind != T_MAP && v.kind != T_NIL)
-            return run_fail(r, n->pos, n->end,
+            return run_fail_at(r, n->where, n->pos, n->end,
                             slice_cstr(arena_printf(r->a, "can't evaluate field %.*s in type %s", SLICE_FMT(name), tval_type(&v))));
         struct tval found = {.kind = T_NIL};
         if (v.kind == T_NIL)
-            return run_fail(r, n->pos, n->end,
+            return run_fail_at(r, n->where, n->pos, n->end,
                             slice_cstr(arena_printf(r->a, "nil pointer evaluating interface {}.%.*s", SLICE_FMT(name))));
         for (size_t k = 0; k < v.count; k++)
             if (slice_eq(v.keys[k], name))
@@ -641,6 +165,14 @@ static bool call(struct run *r, const struct node *n, const struct node *args, c
         return true;
     }
     struct tcall tc = {.a = r->a, .bad_arg = -1};
+    if (strcmp(f->name, "call") == 0) { // no value of a template is a function
+        struct slice callee = args != NULL ? slice_of(r->t->text.ptr + args->pos, args->end - args->pos) : values[0].s;
+        if (values[0].kind == T_NIL)
+            (void)tcall_fail(&tc, "error calling call: call of nil");
+        else
+            (void)tcall_fail(&tc, "error calling call: non-function %.*s of type %s", SLICE_FMT(callee), tval_type(&values[0]));
+        return run_fail(r, c != NULL ? c->pos : n->pos, c != NULL ? c->end : n->end, tc.error);
+    }
     if (f->run(&tc, values, count, out))
         return true;
     if (tc.bad_arg >= 0 && nodes[tc.bad_arg] != NULL)
@@ -657,8 +189,8 @@ static bool eval_arg(struct run *r, const struct node *n, const struct tval *dot
         v = *dot;
         break;
     case ARG_VAR:
-        v = root();
-        for (size_t i = r->vars_count; n->text.len > 0 && i-- > 0;)
+        v = r->dollar;
+        for (size_t i = r->vars_count; n->text.len > 0 && i-- > r->vars_first;)
             if (slice_eq(r->vars[i].name, n->text)) {
                 v = r->vars[i].value;
                 break;
@@ -698,12 +230,12 @@ static bool eval_command(struct run *r, const struct command *c, const struct tv
 
 static void set_variable(struct run *r, struct slice name, struct tval value, bool assigns)
 {
-    for (size_t i = r->vars_count; assigns && i-- > 0;)
+    for (size_t i = r->vars_count; assigns && i-- > r->vars_first;)
         if (slice_eq(r->vars[i].name, name)) {
             r->vars[i].value = value;
             return;
         }
-    if (r->vars_count < VARS_MAX)
+    if (arena_grow(r->a, (void **)&r->vars, sizeof *r->vars, r->vars_count, &r->vars_room))
         r->vars[r->vars_count++] = (struct variable){name, value};
 }
 
@@ -763,6 +295,44 @@ static enum flow run_range(struct run *r, const struct node *n, const struct tva
     return FLOW_ON;
 }
 
+// A definition sees the value that it is given, and no variables of who calls it.
+static enum flow run_template(struct run *r, const struct node *n, const struct tval *dot)
+{
+    const struct definition *d = template_find(r->t, n->text);
+    struct tval v = nothing();
+    // The reference shows the action, not what was written of it.
+    struct slice name = quoted(r, n->text), pipe = {0};
+    if (n->pipe != NULL)
+        pipe = slice_of(r->t->text.ptr + n->pipe->pos, n->pipe->end - n->pipe->pos);
+    if (d == NULL || r->calls == CALLS_MAX) {
+        int line;
+        size_t column;
+        place_of(r, n->pos, &line, &column);
+        const char *why = d == NULL ? arena_printf(r->a, "template %.*s not defined", SLICE_FMT(name))
+                                    : arena_printf(r->a, "exceeded maximum template depth (%d)", CALLS_MAX);
+        r->details = slice_cstr(arena_printf(r->a, "template: %s:%d:%zu: executing %.*s at <{{template %.*s%s%.*s}}>: %s",
+                                             r->t->name, line, column, SLICE_FMT(quoted(r, r->name)), SLICE_FMT(name),
+                                             pipe.len > 0 ? " " : "", SLICE_FMT(pipe), why));
+        return FLOW_FAILED;
+    }
+    if (n->pipe != NULL && !eval_pipe(r, n->pipe, dot, &v))
+        return FLOW_FAILED;
+    struct slice outer_name = r->name;
+    struct tval outer_dollar = r->dollar;
+    size_t first = r->vars_first, count = r->vars_count;
+    r->name = d->name;
+    r->dollar = v;
+    r->vars_first = count;
+    r->calls++;
+    enum flow flow = run_list(r, d->list, &v);
+    r->calls--;
+    r->name = outer_name;
+    r->dollar = outer_dollar;
+    r->vars_first = first;
+    r->vars_count = count;
+    return flow;
+}
+
 static enum flow run_node(struct run *r, const struct node *n, const struct tval *dot)
 {
     struct tval v;
@@ -782,6 +352,8 @@ static enum flow run_node(struct run *r, const struct node *n, const struct tval
         return FLOW_CONTINUE;
     case NODE_RANGE:
         return run_range(r, n, dot);
+    case NODE_TEMPLATE:
+        return run_template(r, n, dot);
     case NODE_IF:
     case NODE_WITH:
         if (!eval_pipe(r, n->pipe, dot, &v))
@@ -814,7 +386,7 @@ static enum flow run_list(struct run *r, const struct node *list, const struct t
 bool template_run(const struct template *t, const struct line *l, struct slice *out,
                   struct slice *details_out)
 {
-    struct run r = {.t = t, .l = l, .a = l->scratch};
+    struct run r = {.t = t, .l = l, .a = l->scratch, .name = slice_cstr(t->name), .dollar = root()};
     struct tval dot = root();
     buf_init(&r.out, RESULT_BYTES_MAX);
     bool good = run_list(&r, t->list, &dot) != FLOW_FAILED;
@@ -843,5 +415,6 @@ static void names_of(const struct node *n, void (*visit)(void *ctx, struct slice
 
 void template_names(const struct template *t, void (*visit)(void *ctx, struct slice name), void *ctx)
 {
-    names_of(t->list, visit, ctx);
+    for (const struct definition *d = t->definitions; d != NULL; d = d->next)
+        names_of(d->list, visit, ctx);
 }

@@ -4,7 +4,9 @@
 #include "base/clock.h"
 #include "base/utf8.h"
 #include "query/logql/unit.h"
+#include "query/pipeline/decimal.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -152,33 +154,27 @@ FN(minf)
     return give_float(out, best);
 }
 
-// The reference computes in decimal: what 15 digits cannot tell apart is the same.
-static double decimal(long double v)
-{
-    char text[64];
-    (void)snprintf(text, sizeof text, "%.16Lg", v);
-    double shorter = strtod(text, NULL);
-    (void)snprintf(text, sizeof text, "%.15Lg", v);
-    double shortest = strtod(text, NULL);
-    return fabsl((long double)shortest - v) <= fabsl(v) * 1e-16L ? shortest : shorter;
-}
-
 static bool fold(struct tcall *c, const char *name, const struct tval *args, int count, char op,
                  struct tval *out)
 {
-    long double v = (long double)to_float(&args[0]);
+    struct decimal d;
+    assert(count <= DECIMAL_ARGUMENTS_MAX);
     for (int i = 0; i < count; i++) {
         double x = to_float(&args[i]);
         if (isnan(x) || isinf(x))
             return tcall_fail(c, "error calling %s: Cannot create a Decimal from %s", name, isnan(x) ? "NaN" : x > 0 ? "+Inf" : "-Inf");
-        if (i == 0)
-            continue;
-        if (op == '/' && x == 0)
+        if (i > 0 && op == '/' && x == 0)
             return tcall_fail(c, "error calling %s: decimal division by 0", name);
-        v = op == '+' ? v + (long double)x : op == '-' ? v - (long double)x
-            : op == '*' ? v * (long double)x : v / (long double)x;
+        if (i == 0)
+            decimal_init(&d, x);
+        else if (op == '*')
+            decimal_multiply(&d, x);
+        else if (op == '/')
+            decimal_divide(&d, x);
+        else
+            decimal_add(&d, op == '+' ? x : -x);
     }
-    return give_float(out, decimal(v));
+    return give_float(out, decimal_value(&d));
 }
 
 FN(addf) { UNUSED; return fold(c, "addf", args, count, '+', out); }

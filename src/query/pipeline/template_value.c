@@ -403,7 +403,7 @@ FN(printf)
 
 // --- table ------------------------------------------------------------------------------------------
 
-// `and` and `or` are the language's: they do not evaluate all their arguments.
+// `and` and `or` are the language's: they do not evaluate all their arguments. `call` fails by what was written.
 static bool never(struct tcall *c, const struct tval *args, int count, struct tval *out)
 {
     UNUSED;
@@ -412,7 +412,7 @@ static bool never(struct tcall *c, const struct tval *args, int count, struct tv
 }
 
 static const struct tfunction own_functions[] = {
-    {"__line__", 0, 0, never}, {"__timestamp__", 0, 0, never}, {"and", 1, -1, never}, {"or", 1, -1, never},
+    {"__line__", 0, 0, never}, {"__timestamp__", 0, 0, never}, {"and", 1, -1, never}, {"or", 1, -1, never}, {"call", 1, -1, never},
     {"not", 1, 1, fn_not}, {"eq", 2, -1, fn_eq}, {"ne", 2, 2, fn_ne}, {"lt", 2, 2, fn_lt},
     {"le", 2, 2, fn_le}, {"gt", 2, 2, fn_gt}, {"ge", 2, 2, fn_ge}, {"len", 1, 1, fn_len},
     {"index", 1, -1, fn_index}, {"slice", 1, 4, fn_slice}, {"print", 0, -1, fn_print}, {"println", 0, -1, fn_println},

@@ -1,4 +1,4 @@
-/* template_value.h -- values of templates, and the functions over them; for template.c. */
+/* template_value.h -- values of templates, and the functions over them; for template.c and template_parse.c. */
 #pragma once
 
 #include "base/arena.h"

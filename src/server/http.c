@@ -232,6 +232,8 @@ static enum MHD_Result send_response(struct exchange *x)
         good = good && add_header(r, "Content-Encoding", "gzip");
     if (rs->retry_after_s > 0)
         good = good && add_header(r, "Retry-After", seconds);
+    if (rs->delete_request_id[0] != '\0')
+        good = good && add_header(r, "X-Delete-Request-ID", rs->delete_request_id);
     if (rs->location != NULL)
         good = good && add_header(r, "Location", rs->location);
     x->state = EXCHANGE_ANSWERED;
@@ -262,7 +264,11 @@ static enum MHD_Result send_too_large(struct exchange *x, uint64_t bytes)
 
 static enum method method_of(const char *method)
 {
-    return strcmp(method, "GET") == 0 ? METHOD_GET : strcmp(method, "POST") == 0 ? METHOD_POST : METHOD_OTHER;
+    return strcmp(method, "GET") == 0      ? METHOD_GET
+           : strcmp(method, "POST") == 0   ? METHOD_POST
+           : strcmp(method, "PUT") == 0    ? METHOD_PUT
+           : strcmp(method, "DELETE") == 0 ? METHOD_DELETE
+                                           : METHOD_OTHER;
 }
 
 static bool has_body(struct exchange *x)

@@ -76,7 +76,7 @@ static int dry_run(const struct config *config)
         return EXIT_FAILED;
     }
     struct store_options options = {.dir = config->data_dir, .decode = ingest_decode, .retention = config->retention,
-                                    .disk_bytes_max = config->max_bytes, .read_only = true, .scratch_dir = scratch,
+                                    .filter_ops = &query_filter_ops, .disk_bytes_max = config->max_bytes, .read_only = true, .scratch_dir = scratch,
                                     .report = report};
     struct store *store = NULL;
     uint64_t bytes[FATE_EVICTED + 1] = {0};
@@ -106,6 +106,8 @@ static int serve(const struct config *config, const sigset_t *stop_signals)
         .head_bytes_max = config->head_bytes,
         .head_idle_ns = config->head_idle_ns,
         .retention = config->retention,
+        .filter_ops = &query_filter_ops,
+        .delete_delay_ns = config->delete_delay_ns,
         .disk_bytes_max = config->max_bytes,
         .disk_low_bytes = config->low_water_bytes,
         .sync_off = config->durability_crash,

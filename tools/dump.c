@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "ingest/ingest.h"
+#include "query/query.h"
 
 #include <errno.h>
 #include <ftw.h>
@@ -152,6 +153,7 @@ bool dump_open(const char *path, struct dump_store *out, struct err *err)
     bool file = dump_ends(path, ".seg") || dump_ends(path, ".wal");
     struct store_options options = {.dir = file ? data : path,
                                     .decode = ingest_decode,
+                                    .filter_ops = &query_filter_ops,
                                     .read_only = true,
                                     .scratch_dir = index,
                                     .report = report};

@@ -2,6 +2,7 @@
 #include "dump.h"
 
 #include "ingest/ingest.h"
+#include "query/query.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -65,6 +66,7 @@ int dump_rebuild(int argc, char **argv)
     bool failed = false;
     struct store_options options = {.dir = argv[1],
                                     .decode = ingest_decode,
+                                    .filter_ops = &query_filter_ops,
                                     .rebuild_index = true,
                                     .report = on_report,
                                     .report_ctx = &failed};

@@ -30,6 +30,10 @@
 #define WAL_PAYLOAD_BYTES_MAX (INGEST_BODY_BYTES_MAX + 64 * KIB) // the body as it came, and its header
 #define HEAD_BYTES_MAX_DEFAULT (64 * MIB)        // lines, metadata and bookkeeping of one generation
 #define HEAD_IDLE_NS_DEFAULT (INT64_C(3600) * 1000000000) // a head without pushes is sealed after it
+#define DELETIONS_ACTIVE_MAX 1000                // requests to delete that are not processed: 400; queries test entries by them
+#define DELETIONS_MAX UINT32_C(4096)             // with receipts; above it the oldest receipts go
+#define DELETIONS_FILE_BYTES_MAX (1 * GIB)       // above is corruption
+#define DELETE_DELAY_NS_DEFAULT (INT64_C(24) * 3600 * 1000000000) // in which a request can be taken back
 #define RETENTION_RULES_MAX 256                  // rules of one configuration; each entry pushed is tested by them
 #define DISK_LOW_BYTES_DEFAULT (256 * MIB)       // free space below which pushes are refused: 503
 #define STORE_FROZEN_MAX UINT32_C(2)             // generations the keeper may lag behind; then pushes wait

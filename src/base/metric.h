@@ -58,7 +58,9 @@
     X(EVICTED_SEGMENTS, "mstore_dropped_segments_total", "reason=\"max_bytes\"", "Segments taken away whole, by reason.") \
     X(EXPIRED_ENTRIES, "mstore_dropped_entries_total", "reason=\"expired\"", "Entries taken away, by reason.") \
     X(EVICTED_ENTRIES, "mstore_dropped_entries_total", "reason=\"max_bytes\"", "Entries taken away, by reason.") \
+    X(DELETED_ENTRIES, "mstore_dropped_entries_total", "reason=\"deleted\"", "Entries taken away, by reason.") \
     X(DUPLICATE_ENTRIES, "mstore_dropped_entries_total", "reason=\"duplicate\"", "Entries taken away, by reason.") \
+    X(DELETE_REQUESTS, "mstore_delete_requests_total", "", "Requests to delete that were accepted.") \
     X(COMPACTIONS, "mstore_compactions_total", "", "Rewrites of segments that were published.") \
     X(COMPACTION_FAILURES, "mstore_compaction_failures_total", "", "Rewrites of segments that failed.") \
     X(COMPACTION_SEGMENTS, "mstore_compaction_segments_total", "", "Segments that rewrites replaced.") \

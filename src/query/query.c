@@ -74,6 +74,14 @@ enum query_kind query_kind(const struct query *query)
                                              : QUERY_METRIC;
 }
 
+const struct label_matcher *query_matchers(const struct query *query, size_t *count_out, bool *stages_out)
+{
+    const struct ast_logs *logs = &query->ast->logs;
+    *count_out = logs->matchers_count;
+    *stages_out = logs->stages != NULL;
+    return logs->matchers;
+}
+
 bool query_run(const struct query *query, const struct query_range *range,
                const struct query_context *context, struct query_result *result_out, struct err *err)
 {

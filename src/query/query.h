@@ -46,6 +46,8 @@ static inline void query_freep(struct query **query)
     query_free(*query);
 }
 enum query_kind query_kind(const struct query *query);
+// Of a log query: its selector, and whether stages follow it.
+const struct label_matcher *query_matchers(const struct query *query, size_t *count_out, bool *stages_out);
 
 struct query_range {
     int64_t from_ns;  // logs: inclusive. metrics: first step
@@ -160,6 +162,8 @@ struct query_space *query_space_new(void);
 void query_space_free(struct query_space *space); // NULL is fine
 bool query_match(const struct query *query, const struct store_arrival *arrival, struct query_space *space,
                  struct query_entry *entry_out);
+// Requests to delete, for the store: log queries whose selector does not select everything.
+extern const struct store_filter_ops query_filter_ops;
 // Stream labels, metadata and parsed labels as one set; ptr NULL when the arena is full.
 struct slice query_entry_labels(struct slice stream, struct slice metadata, struct slice parsed, struct arena *a);
 

@@ -48,6 +48,8 @@ static const struct setting settings[] = {
     {"retention-rules", KIND_RULES, AT(rules), "RULE",
      "keep streams of their own for longer or shorter: `{env=\"dev\"}: 24h`, `TENANT {job=\"audit\"}: 90d`; the first that\n"
      "                           matches decides; repeatable, in MSTORE_RETENTION_RULES one a line"},
+    {"delete-delay", KIND_DURATION, AT(delete_delay_ns), "DURATION",
+     "what a request to delete hides at once is gone for good after this (24h); until then it can be taken back"},
     {"dry-run", KIND_BOOL, AT(dry_run), NULL, "tell what would be taken away, when and why; change nothing, do not serve"},
     {"durability", KIND_DURABILITY, AT(durability_crash), "sync|crash",
      "sync: on disk before the answer. crash: a power cut may lose the last seconds, a crash of mstored "
@@ -74,6 +76,7 @@ void config_init(struct config *c)
 {
     *c = (struct config){.rules = rules_new(), .memory_bytes = MEMORY_BYTES_DEFAULT,
                          .retention_ns = RETENTION_NS_DEFAULT,
+                         .delete_delay_ns = DELETE_DELAY_NS_DEFAULT,
                          .low_water_bytes = DISK_LOW_BYTES_DEFAULT,
                          .head_idle_ns = HEAD_IDLE_NS_DEFAULT,
                          .query_timeout_ns = QUERY_TIMEOUT_NS_DEFAULT,

@@ -187,10 +187,18 @@ static bool add_header(struct MHD_Response *r, const char *name, const char *val
     return MHD_add_response_header(r, name, value) == MHD_YES;
 }
 
-static const char *allowed_methods(unsigned methods)
+static const struct {
+    enum method method;
+    const char *name;
+} methods[] = {{METHOD_GET, "GET"}, {METHOD_POST, "POST"}, {METHOD_PUT, "PUT"}, {METHOD_DELETE, "DELETE"}, {METHOD_HEAD, "HEAD"}};
+
+static const char *allowed_methods(unsigned mask, struct arena *a)
 {
-    static const char *const texts[] = {"", "GET", "POST", "GET, POST", "HEAD", "GET, HEAD", "POST, HEAD", "GET, POST, HEAD"};
-    return texts[methods & (METHOD_GET | METHOD_POST | METHOD_HEAD)];
+    const char *text = "";
+    for (size_t i = 0; i < COUNT_OF(methods); i++)
+        if ((mask & methods[i].method) != 0)
+            text = arena_printf(a, "%s%s%s", text, text[0] != '\0' ? ", " : "", methods[i].name);
+    return text;
 }
 
 // The tails' thread needs the socket no more.
@@ -255,7 +263,9 @@ static enum MHD_Result send_response(struct exchange *x)
     if (rs->retry_after_s > 0)
         good = good && add_header(r, "Retry-After", seconds);
     if (rs->allow != 0)
-        good = good && add_header(r, "Allow", allowed_methods(rs->allow));
+        good = good && add_header(r, "Allow", allowed_methods(rs->allow, &x->arena));
+    if (rs->delete_request_id[0] != '\0')
+        good = good && add_header(r, "X-Delete-Request-ID", rs->delete_request_id);
     if (rs->location != NULL)
         good = good && add_header(r, "Location", rs->location);
     x->state = EXCHANGE_ANSWERED;
@@ -286,10 +296,10 @@ static enum MHD_Result send_too_large(struct exchange *x, uint64_t bytes)
 
 static enum method method_of(const char *method)
 {
-    return strcmp(method, "GET") == 0    ? METHOD_GET
-           : strcmp(method, "POST") == 0 ? METHOD_POST
-           : strcmp(method, "HEAD") == 0 ? METHOD_HEAD
-                                         : METHOD_OTHER;
+    for (size_t i = 0; i < COUNT_OF(methods); i++)
+        if (strcmp(method, methods[i].name) == 0)
+            return methods[i].method;
+    return METHOD_OTHER;
 }
 
 static bool has_body(struct exchange *x)

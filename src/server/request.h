@@ -15,7 +15,7 @@
 
 #include <stdatomic.h>
 
-enum method { METHOD_GET = 1, METHOD_POST = 2, METHOD_HEAD = 4, METHOD_OTHER = 8 };
+enum method { METHOD_GET = 1, METHOD_POST = 2, METHOD_OTHER = 4, METHOD_PUT = 8, METHOD_DELETE = 16, METHOD_HEAD = 32 };
 
 // What all handlers share.
 struct app {
@@ -57,6 +57,7 @@ struct response {
     int retry_after_s;        // 0: no such header
     struct tail *tail;        // owned: the connection becomes a websocket that serves it
     unsigned allow;           // 405: of enum method, what would have been right
+    char delete_request_id[16]; // `X-Delete-Request-ID`; empty: none
     const char *location;     // 301; borrowed, lives until the response was sent
     struct buf body;          // owned
 };

@@ -43,6 +43,7 @@ static const struct route routes[] = {
     {"/services", METHOD_GET, ROUTE_STATUS, TENANT_NONE, true, api_services},
     {"/log_level", READ, ROUTE_STATUS, TENANT_NONE, true, api_log_level},
     {"/loki/api/v1/format_query", READ, ROUTE_QUERY, TENANT_NONE, false, api_format_query},
+    {"/loki/api/v1/delete", READ | METHOD_PUT | METHOD_DELETE, ROUTE_QUERY, TENANT_ONE, true, api_delete},
     {"/ready", METHOD_GET, ROUTE_STATUS, TENANT_NONE, true, api_ready},
     {"/metrics", METHOD_GET, ROUTE_STATUS, TENANT_NONE, true, api_metrics},
     {"/config", METHOD_GET, ROUTE_STATUS, TENANT_NONE, true, api_config},

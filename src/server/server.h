@@ -24,6 +24,7 @@ struct config {
     int64_t retention_ns;       // of streams without a rule; 0: for ever
     struct rules *rules;        // owned: retention rules as they were given
     struct retention retention; // both, for those who apply them; borrows from here
+    int64_t delete_delay_ns;    // in which requests to delete can be taken back
     bool dry_run;               // tell what retention would take away, instead of serving
     bool durability_crash;
     bool require_tenant;

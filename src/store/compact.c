@@ -8,7 +8,9 @@
  *     live (S5). Either way a crash leaves every entry once.
  * C2  Before the commit nothing is left of the inputs' logs, durably: one that survived its segment would bring it back.
  * C3  Inputs are neighbours by age, and no head is older than the youngest of them: ages order what was pushed before what.
- * C4  A segment that cannot be read whole is never an input; it stays, and is told of.
+ * C4  Requests to delete are carried out when their delay is over, on every input that they are about. Until then the
+ *     segments that one is about are not joined with later ones: age is what tells them apart.
+ * C5  A segment that cannot be read whole is never an input; it stays, and is told of.
  *
  * Threads: the keeper's. Seals go first, see keeper_yield().
  */
@@ -34,12 +36,16 @@ struct compaction {
     struct store *st;
     struct manifest *manifest; // one reference
     struct seg *inputs[COMPACT_INPUTS_MAX];
-    uint64_t gens[COMPACT_INPUTS_MAX];
+    uint64_t gens[COMPACT_INPUTS_MAX], ages[COMPACT_INPUTS_MAX];
     uint32_t count;
     uint64_t file_bytes;
     uint64_t gen; // of the output
     uint32_t damaged; // input that cannot be read; `count`: none is known
     int64_t since_ns; // when the last rest ended
+    struct deletion_set *requests; // one reference
+    struct deletion **due;         // owned; those whose delay is over
+    struct deletion_count *removed; // owned; by place in `due`
+    size_t due_count;
 };
 
 // --- choosing ---------------------------------------------------------------------------------------
@@ -104,6 +110,115 @@ static bool pick_rewrite(struct compaction *c, size_t *first_out, size_t *count_
     return false;
 }
 
+// --- requests to delete -----------------------------------------------------------------------------
+
+static bool is_clean(const struct store *st, uint64_t id, uint64_t gen)
+{
+    for (size_t i = 0; i < st->clean_count; i++)
+        if (st->clean[i].id == id && st->clean[i].gen == gen)
+            return true;
+    return false;
+}
+
+static void note_clean(struct store *st, uint64_t id, uint64_t gen)
+{
+    st->clean = realloc(st->clean, (st->clean_count + 1) * sizeof *st->clean);
+    assert(st->clean != NULL);
+    st->clean[st->clean_count++] = (struct clean){id, gen};
+}
+
+static bool is_about(const struct deletion *d, const struct index_segment *row)
+{
+    return seg_age(row->gen) <= d->age_max && row->entries > 0 && row->min_ns < d->to_ns && row->max_ns >= d->from_ns;
+}
+
+// Whether the segment has runs of a stream and a time that the request is about. What cannot be read may have.
+static bool may_hold(const struct deletion *d, struct seg *seg)
+{
+    AUTO(seg_directory_done) struct seg_directory directory = {0};
+    struct err ignored;
+    if (!seg_read_directory(seg, &directory, &ignored))
+        return true;
+    for (size_t i = 0; i < directory.streams_count; i++) {
+        const struct index_stream *s = &directory.streams[i];
+        for (uint32_t n = 0; n < s->runs_count; n++)
+            if (s->runs[n].min_ns < d->to_ns && s->runs[n].max_ns >= d->from_ns &&
+                deletion_selects_stream(d, s->tenant, s->labels))
+                return true;
+    }
+    return false;
+}
+
+static void forget_clean(struct store *st, uint64_t id)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < st->clean_count; i++)
+        if (st->clean[i].id != id)
+            st->clean[kept++] = st->clean[i];
+    st->clean_count = kept;
+}
+
+// The request's next segment to be rewritten. None is left: it is done, unless one that cannot be read may hold something.
+static bool pick_for(struct compaction *c, const struct deletion *d, size_t *first_out)
+{
+    const struct manifest *m = c->manifest;
+    bool left = m->heads_count > 0 && head_gen(m->heads[0]) <= d->age_max;
+    for (uint32_t i = 0; i < m->segments_count; i++) {
+        const struct index_segment *row = &m->segments[i].row;
+        if (!is_about(d, row) || is_clean(c->st, d->id, row->gen))
+            continue;
+        if (!may_hold(d, m->segments[i].seg)) {
+            note_clean(c->st, d->id, row->gen);
+        } else if (is_damaged(c->st, row->gen)) {
+            left = true;
+        } else {
+            *first_out = i;
+            return true;
+        }
+    }
+    struct err why;
+    if (left)
+        return false;
+    if (deletions_done(c->st->deletions, d, clock_wall_ns(), &why))
+        forget_clean(c->st, d->id);
+    else
+        store_report(c->st, true, why.text);
+    return false;
+}
+
+static bool pick_deletion(struct compaction *c, size_t *first_out, size_t *count_out)
+{
+    *count_out = 1;
+    for (size_t i = 0; i < c->due_count; i++)
+        if (pick_for(c, c->due[i], first_out))
+            return true;
+    return false;
+}
+
+static void find_due(struct compaction *c)
+{
+    int64_t now_ns = clock_wall_ns();
+    c->requests = deletions_active(c->st->deletions);
+    c->due = calloc(c->requests->count + 1, sizeof(struct deletion *));
+    c->removed = calloc(c->requests->count + 1, sizeof *c->removed);
+    assert(c->due != NULL && c->removed != NULL);
+    for (size_t i = 0; i < c->requests->count; i++)
+        if (c->requests->items[i]->created_ns <= now_ns - c->st->options.delete_delay_ns)
+            c->due[c->due_count++] = c->requests->items[i];
+}
+
+// Whether a request that still waits tells the segment from the one before it.
+static bool is_parted(const struct compaction *c, uint64_t age_before, uint64_t age)
+{
+    int64_t now_ns = clock_wall_ns();
+    for (size_t i = 0; i < c->requests->count; i++) {
+        const struct deletion *d = c->requests->items[i];
+        if (d->created_ns > now_ns - c->st->options.delete_delay_ns && age_before <= d->age_max && age > d->age_max)
+            return true;
+    }
+    return false;
+}
+
 static bool pick_join(struct compaction *c, size_t *first_out, size_t *count_out)
 {
     const struct manifest *m = c->manifest;
@@ -119,6 +234,7 @@ static bool pick_join(struct compaction *c, size_t *first_out, size_t *count_out
             .max_ns = index_segment_last_ns(row),
             .fixed = is_damaged(c->st, row->gen) || seg_age(row->gen) > oldest_head ||
                      seg_rewrites(row->gen) >= SEG_REWRITES_MAX,
+            .parted = i > 0 && is_parted(c, seg_age(m->segments[i - 1].row.gen), seg_age(row->gen)),
         };
     }
     bool found = tiers_pick(segments, m->segments_count, first_out, count_out);
@@ -129,13 +245,15 @@ static bool pick_join(struct compaction *c, size_t *first_out, size_t *count_out
 static bool pick(struct compaction *c)
 {
     size_t first, count;
-    if (!pick_join(c, &first, &count) && !pick_rewrite(c, &first, &count)) // joining takes out the same
+    // Joining takes out the same.
+    if (!pick_join(c, &first, &count) && !pick_deletion(c, &first, &count) && !pick_rewrite(c, &first, &count))
         return false;
     uint64_t rewrites = 0;
     for (size_t i = 0; i < count; i++) {
         const struct manifest_segment *s = &c->manifest->segments[first + i];
         c->inputs[i] = s->seg;
         c->gens[i] = s->row.gen;
+        c->ages[i] = seg_age(s->row.gen);
         c->file_bytes += s->row.file_bytes;
         rewrites = seg_rewrites(s->row.gen) > rewrites ? seg_rewrites(s->row.gen) : rewrites;
     }
@@ -180,7 +298,8 @@ static bool rewrite(struct compaction *c, struct seg_merge_stats *stats_out, str
     char path[STORE_PATH_BYTES];
     store_segment_path(st, c->gen, path);
     struct seg_merge_options merge = {.inputs = c->inputs, .inputs_count = c->count, .retention = &st->options.retention,
-                                      .now_ns = clock_wall_ns(), .pace = pace, .ctx = c};
+                                      .now_ns = clock_wall_ns(), .pace = pace, .ctx = c, .ages = c->ages,
+                                      .deletions = c->due, .deletions_count = c->due_count, .removed = c->removed};
     struct seg_writer_options write = {.dir = st->segments_dir, .path = path, .gen = c->gen, .inputs = c->gens,
                                        .inputs_count = c->count, .level = COMPACT_LEVEL, .block_bytes = COMPACT_BLOCK_LINE_BYTES};
     AUTO(seg_merge_freep) struct seg_merge *m = NULL; // before the writer, which borrows from it
@@ -204,9 +323,21 @@ static void count(const struct compaction *c, const struct seg_merge_stats *stat
     metric_add(COUNTER_COMPACTION_READ_BYTES, c->file_bytes);
     metric_add(COUNTER_COMPACTION_WRITTEN_BYTES, row->file_bytes);
     metric_add(COUNTER_DUPLICATE_ENTRIES, stats->duplicates);
+    metric_add(COUNTER_DELETED_ENTRIES, stats->deleted);
     metric_add(COUNTER_EXPIRED_ENTRIES, stats->expired);
     metric_add(COUNTER_DUPLICATE_SPANS, stats->spans_duplicate);
     metric_add(COUNTER_EXPIRED_SPANS, stats->spans_expired);
+}
+
+// Receipts count what the rewrite removed; its output holds nothing of what was due.
+static void settle_requests(struct compaction *c, bool some)
+{
+    struct deletion_set due = {.items = c->due, .count = c->due_count};
+    struct err why;
+    if (c->due_count > 0 && !deletions_count(c->st->deletions, &due, c->removed, &why))
+        store_report(c->st, true, why.text); // counted in memory; written with the next change
+    for (size_t i = 0; i < c->due_count && some; i++)
+        note_clean(c->st, c->due[i]->id, c->gen);
 }
 
 // False: nothing more is to be tried now.
@@ -220,6 +351,7 @@ static bool run(struct compaction *c)
     if (rewrite(c, &stats, &row, &why)) {
         publish_unlink(c->st, c->gens, c->count);
         retain_forget(c->st, c->gens, c->count);
+        settle_requests(c, row.entries > 0);
         if (c->count == 1)
             note_rewritten(c->st, c->gens[0], c->gen);
         metric_observe_ns(HISTOGRAM_COMPACTION_SECONDS, clock_mono_ns() - begun_ns);
@@ -247,7 +379,11 @@ bool compact(struct store *st)
     pthread_mutex_lock(&st->manifest_lock);
     c.manifest = manifest_ref(st->manifest);
     pthread_mutex_unlock(&st->manifest_lock);
+    find_due(&c);
     bool done = pick(&c) && run(&c);
     manifest_unref(c.manifest);
+    deletion_set_unref(c.requests);
+    free(c.due);
+    free(c.removed);
     return done;
 }

@@ -36,6 +36,8 @@ struct run_loader {
     const uint8_t **lines;
     struct slice *metadata;
     uint32_t room;
+    const struct store_filter_ops *filter_ops; // of `space`
+    void *space;                               // owned: for deletions that look at lines; NULL: none was met
     struct run_loader_stats stats;
 };
 
@@ -64,6 +66,8 @@ void run_loader_free(struct run_loader *l)
     for (int i = 0; i < LOADER_BLOCKS; i++)
         block_done(&l->blocks[i].block);
     seg_reader_done(&l->reader);
+    if (l->space != NULL)
+        l->filter_ops->space_free(l->space);
     free_head_arrays(l);
     free(l);
 }
@@ -206,17 +210,69 @@ static void skip(struct run_entries *e, uint32_t n)
         e->metadata += n;
 }
 
-static void apply_mask(const struct run_mask *mask, struct run_entries *e)
+static bool is_hidden(struct run_loader *l, const struct view_run *run, struct store_arrival *entry,
+                      const struct run_entries *e, uint32_t n)
+{
+    const struct run_mask *mask = run->mask;
+    entry->time_ns = e->times_ns[n];
+    if (mask->by_line) {
+        entry->line = slice_of(e->lines[n], e->line_bytes[n]);
+        entry->metadata = e->metadata[n];
+    }
+    for (size_t i = 0; i < mask->deletions_count; i++)
+        if (deletion_selects(mask->deletions[i], entry, run->order >> 24, l->space))
+            return true;
+    return false;
+}
+
+// Takes out single entries: what is left moves to arrays of the loader's own.
+static void leave_out(struct run_loader *l, const struct view_run *run, struct run_entries *e)
+{
+    struct store_arrival entry = {.labels = run->mask->labels};
+    uint32_t kept = 0, first = 0;
+    if (run->mask->by_line && l->space == NULL) {
+        l->filter_ops = run->mask->deletions[0]->ops;
+        l->space = l->filter_ops->space_new();
+    }
+    while (first < e->count && !is_hidden(l, run, &entry, e, first))
+        first++;
+    if (first == e->count)
+        return;
+    struct run_entries from = *e;
+    // A head's run is in these arrays already, and is only moved down.
+    head_room(l, e->count);
+    for (uint32_t i = 0; i < from.count; i++) {
+        if (i >= first && is_hidden(l, run, &entry, &from, i))
+            continue;
+        l->times_ns[kept] = from.times_ns[i];
+        if (from.line_bytes != NULL)
+            l->line_bytes[kept] = from.line_bytes[i];
+        if (from.lines != NULL)
+            l->lines[kept] = from.lines[i];
+        if (from.metadata != NULL)
+            l->metadata[kept] = from.metadata[i];
+        kept++;
+    }
+    *e = (struct run_entries){.count = kept,
+                              .times_ns = l->times_ns,
+                              .line_bytes = from.line_bytes != NULL ? l->line_bytes : NULL,
+                              .lines = from.lines != NULL ? l->lines : NULL,
+                              .metadata = from.metadata != NULL ? l->metadata : NULL};
+}
+
+static void apply_mask(struct run_loader *l, const struct view_run *run, struct run_entries *e)
 {
     uint32_t low = 0, high = e->count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (e->times_ns[middle] < mask->from_ns)
+        if (e->times_ns[middle] < run->mask->from_ns)
             low = middle + 1;
         else
             high = middle;
     }
     skip(e, low);
+    if (run->mask->deletions_count > 0)
+        leave_out(l, run, e);
 }
 
 bool run_load(struct run_loader *l, const struct view_run *run, unsigned columns,
@@ -224,11 +280,20 @@ bool run_load(struct run_loader *l, const struct view_run *run, unsigned columns
 {
     if (run->mask == NULL)
         return load(l, run, columns, out, err);
-    if (!load(l, run, columns | VIEW_TIMES, out, err))
+    unsigned needed = VIEW_TIMES | (run->mask->by_line ? VIEW_LINES | VIEW_METADATA : 0U);
+    if (!load(l, run, columns | needed, out, err))
         return false;
-    apply_mask(run->mask, out);
+    apply_mask(l, run, out);
     if (!(columns & VIEW_TIMES))
         out->times_ns = NULL;
+    if (!(columns & VIEW_LINES)) {
+        out->lines_base = NULL;
+        out->lines = NULL;
+    }
+    if (!(columns & (VIEW_LINES | VIEW_LENGTHS)))
+        out->line_bytes = NULL;
+    if (!(columns & VIEW_METADATA))
+        out->metadata = NULL;
     return true;
 }
 

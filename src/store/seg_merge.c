@@ -39,6 +39,9 @@ struct seg_merge {
     uint32_t reading; // the input that was read last
     struct seg_writer *w; // borrowed while running
     int64_t horizon_ns;   // of the stream in hand
+    size_t *deleting;     // owned; deletions that are about the stream in hand
+    size_t deleting_count;
+    void *space; // owned, if there are deletions
     // Entries written at the time in hand, by hash: a table of `room` slots, of which `used` lists the taken.
     struct hash128 *slots; // owned; zero: empty
     size_t *used;          // owned
@@ -60,7 +63,10 @@ bool seg_merge_open(const struct seg_merge_options *options, struct seg_merge **
     m->room = SLOTS_MIN;
     m->slots = calloc(m->room, sizeof *m->slots);
     m->used = calloc(m->room, sizeof *m->used);
-    assert(m->sources != NULL && m->here != NULL && m->slots != NULL && m->used != NULL);
+    m->deleting = calloc(options->deletions_count + 1, sizeof *m->deleting);
+    if (options->deletions_count > 0)
+        m->space = options->deletions[0]->ops->space_new();
+    assert(m->deleting != NULL && m->sources != NULL && m->here != NULL && m->slots != NULL && m->used != NULL);
     seg_reader_init(&m->reader);
     for (uint32_t i = 0; i < options->inputs_count; i++) {
         struct source *s = &m->sources[i];
@@ -85,6 +91,9 @@ void seg_merge_free(struct seg_merge *m)
         block_done(&m->sources[i].block);
     }
     seg_reader_done(&m->reader);
+    if (m->space != NULL)
+        m->options.deletions[0]->ops->space_free(m->space);
+    free(m->deleting);
     free(m->sources);
     free(m->here);
     free(m->slots);
@@ -138,6 +147,28 @@ static bool fill(struct seg_merge *m, struct source *s, struct err *err)
 static int64_t time_of(const struct source *s)
 {
     return s->block.times_ns[s->at];
+}
+
+// Whether a deletion takes the source's entry; counted for the first that does.
+static bool is_deleted(struct seg_merge *m, const struct source *s)
+{
+    const struct block *b = &s->block;
+    uint32_t n = s->at;
+    struct store_arrival entry = {.tenant = s->is->tenant,
+                                  .labels = s->is->labels,
+                                  .time_ns = b->times_ns[n],
+                                  .line = slice_of(b->lines[n], b->line_bytes[n]),
+                                  .metadata = b->metadata[n]};
+    for (size_t i = 0; i < m->deleting_count; i++) {
+        size_t d = m->deleting[i];
+        if (!deletion_selects(m->options.deletions[d], &entry, m->options.ages[s - m->sources], m->space))
+            continue;
+        m->options.removed[d].entries++;
+        m->options.removed[d].line_bytes += entry.line.len;
+        m->stats.deleted++;
+        return true;
+    }
+    return false;
 }
 
 // Writes the source's entry and steps over it.
@@ -204,7 +235,10 @@ static bool merge_moment(struct seg_merge *m, int64_t time_ns, struct err *err)
     for (uint32_t i = 0; i < m->here_count; i++) {
         struct source *s = m->here[i];
         while (s->at < s->end && time_of(s) == time_ns) {
-            if (is_duplicate(m, entry_hash(&s->block, s->at))) {
+            // A deleted one is not what a later one is equal to.
+            if (is_deleted(m, s)) {
+                s->at++;
+            } else if (is_duplicate(m, entry_hash(&s->block, s->at))) {
                 m->stats.duplicates++;
                 s->at++;
             } else if (!write_entry(m, s, err)) {
@@ -222,7 +256,9 @@ static bool copy_entries(struct seg_merge *m, struct source *s, int64_t until_ns
 {
     while (s->at < s->end && (alone || time_of(s) < until_ns)) {
         while (s->at < s->end && (alone || time_of(s) < until_ns))
-            if (!write_entry(m, s, err))
+            if (is_deleted(m, s))
+                s->at++;
+            else if (!write_entry(m, s, err))
                 return false;
         if (!fill(m, s, err))
             return false;
@@ -253,9 +289,18 @@ static struct source *earliest(const struct seg_merge *m, int64_t *other_ns_out,
     return best;
 }
 
+static void find_deletions(struct seg_merge *m, const struct index_stream *is)
+{
+    m->deleting_count = 0;
+    for (size_t i = 0; i < m->options.deletions_count; i++)
+        if (deletion_selects_stream(m->options.deletions[i], is->tenant, is->labels))
+            m->deleting[m->deleting_count++] = i;
+}
+
 static bool merge_stream(struct seg_merge *m, struct err *err)
 {
     const struct index_stream *is = m->here[0]->is;
+    find_deletions(m, is);
     int64_t other_ns = 0;
     bool alone;
     m->horizon_ns = retention_horizon(retention_period(m->options.retention, is->tenant, is->labels, NULL), m->options.now_ns);

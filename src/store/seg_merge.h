@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "store/deletions.h"
 #include "store/retention.h"
 #include "store/seg.h"
 
@@ -13,6 +14,7 @@ struct seg_merge_stats {
     uint64_t entries_written;
     uint64_t duplicates; // the same entry in an older input
     uint64_t expired;
+    uint64_t deleted;
     uint64_t spans_read, spans_written;
     uint64_t spans_duplicate;
     uint64_t spans_expired;
@@ -21,8 +23,12 @@ struct seg_merge_stats {
 struct seg_merge_options {
     struct seg *const *inputs; // by age; borrowed
     uint32_t inputs_count;
+    const uint64_t *ages;      // of the inputs
     const struct retention *retention;
     int64_t now_ns;
+    struct deletion *const *deletions; // to be carried out; borrowed
+    size_t deletions_count;
+    struct deletion_count *removed; // by deletion, added to
     // Asked after each block that was decoded: false ends the work with *err.
     bool (*pace)(void *ctx, struct err *err);
     void *ctx;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "index/index.h"
+#include "store/deletions.h"
 #include "store/head.h"
 #include "store/manifest.h"
 #include "store/store.h"
@@ -22,6 +23,7 @@ struct store {
     char segments_dir[STORE_PATH_BYTES - 48];
     int lock_fd; // -1 when read only
     struct index *index;
+    struct deletions *deletions;
 
     // Shared from WAL append to head apply, exclusive to end or open a generation: a batch's record and
     // its entries always land in the same generation. Writers are preferred.
@@ -69,6 +71,10 @@ struct store {
         int64_t at_ns; // wall
     } *rewritten; // owned: segments that were rewritten alone
     size_t rewritten_count;
+    struct clean {
+        uint64_t id, gen;
+    } *clean; // owned: requests to delete, and segments that hold nothing of what they select
+    size_t clean_count;
     int64_t compact_not_before_ns; // after a failure; monotonic
 };
 

@@ -300,6 +300,43 @@ void store_upkeep(struct store *st)
     pthread_mutex_unlock(&st->keeper_lock);
 }
 
+// --- deleting ---------------------------------------------------------------------------------------
+
+// Ends the open generation, so that what comes later is of another. *age_out: the last that holds what came before.
+static bool end_generation(struct store *st, uint64_t *age_out, struct err *err)
+{
+    bool rotated = store_rotate(st, false, err);
+    if (!rotated && err->code == ERR_BUSY)
+        rotated = store_flush(st, err);
+    if (!rotated)
+        return false;
+    pthread_rwlock_rdlock(&st->gen_lock);
+    *age_out = (st->head != NULL ? head_gen(st->head) : st->gen_next) - 1;
+    pthread_rwlock_unlock(&st->gen_lock);
+    return true;
+}
+
+bool store_delete(struct store *st, const struct store_deletion *request, uint64_t *id_out, struct err *err)
+{
+    uint64_t age;
+    if (!end_generation(st, &age, err) || !deletions_add(st->deletions, request, age, id_out, err))
+        return false;
+    metric_add(COUNTER_DELETE_REQUESTS, 1);
+    return true;
+}
+
+bool store_delete_cancel(struct store *st, struct slice tenant, uint64_t id, bool force, struct err *err)
+{
+    int64_t since_ns = force ? INT64_MIN : clock_wall_ns() - st->options.delete_delay_ns;
+    return deletions_cancel(st->deletions, tenant, id, since_ns, err);
+}
+
+bool store_deletions(struct store *st, struct slice tenant, struct arena *a, struct store_deletion **out, size_t *count_out,
+                     struct err *err)
+{
+    return deletions_list(st->deletions, tenant, a, out, count_out, err);
+}
+
 bool store_writable(struct store *st, struct err *err)
 {
     pthread_mutex_lock(&st->keeper_lock);
@@ -389,11 +426,13 @@ void store_close(struct store *st)
     manifest_unref(st->manifest);
     assert(st->manifest_next == NULL);
     index_close(st->index);
+    deletions_close(st->deletions);
     fs_close(st->lock_fd);
     free(st->garbage);
     free(st->lifetimes);
     free(st->damaged);
     free(st->rewritten);
+    free(st->clean);
     pthread_rwlock_destroy(&st->gen_lock);
     pthread_mutex_destroy(&st->manifest_lock);
     pthread_mutex_destroy(&st->keeper_lock);
@@ -439,7 +478,7 @@ bool store_open(const struct store_options *options, struct store **store_out, s
     if (!options->read_only && !prepare_dirs(st, err))
         return false;
     st->manifest = manifest_new(0);
-    if (!recover(st, err))
+    if (!deletions_open(st->dir, st->options.filter_ops, &st->deletions, err) || !recover(st, err))
         return err_wrap(err, "%s", st->dir);
     if (!options->read_only) {
         // A full disk must not keep the data from being read: pushes try again, and say why.

@@ -78,7 +78,28 @@ struct wal_payload {
 typedef bool (*store_decode_fn)(void *ctx, struct slice payload, struct arena *a,
                                 struct batch *batch_out, struct err *err);
 
+// An entry by itself.
+struct store_arrival {
+    struct slice tenant;
+    struct slice labels; // encoded
+    int64_t time_ns;
+    struct slice line;
+    struct slice metadata; // encoded
+};
+
 // --- life -------------------------------------------------------------------------------------------
+
+// What the text of a request to delete selects: a language that the store does not know.
+struct store_filter_ops {
+    // ERR_INPUT: the text selects no entries. Matchers live as long as the filter; *by_line_out: they are not all of it.
+    bool (*parse)(struct slice text, void **filter_out, const struct label_matcher **matchers_out, size_t *count_out,
+                  bool *by_line_out, struct err *err);
+    void (*free)(void *filter);
+    // Whether it selects the entry. Any thread, with a space of its own.
+    bool (*match)(const void *filter, const struct store_arrival *entry, void *space);
+    void *(*space_new)(void);
+    void (*space_free)(void *space); // NULL is fine
+};
 
 struct store_options {
     const char *dir;
@@ -87,6 +108,8 @@ struct store_options {
     uint64_t head_bytes_max;   // 0: HEAD_BYTES_MAX_DEFAULT
     int64_t head_idle_ns;      // 0: HEAD_IDLE_NS_DEFAULT
     struct retention retention; // all zero: everything is kept
+    const struct store_filter_ops *filter_ops; // NULL: nothing can be deleted
+    int64_t delete_delay_ns;   // how long a request to delete can be taken back before entries are gone for good
     uint64_t disk_bytes_max;   // of segments and logs; above it the oldest segments go. 0: no cap
     uint64_t disk_low_bytes;   // pushes are refused (ERR_FULL) while the disk has less left. 0: never
     bool sync_off;             // --durability=crash: acknowledge without fdatasync
@@ -347,6 +370,27 @@ struct view_trace_entry {
 MUST_CHECK bool view_trace_entries(struct view *view, const uint8_t trace_id[TRACE_ID_BYTES], struct arena *a,
                                    struct view_trace_entry **entries_out, uint32_t *count_out, struct err *err);
 
+// --- deleting ----------------------------------------------------------------------------------------
+
+struct store_deletion {
+    uint64_t id; // 32 bits
+    struct slice tenant, query;
+    int64_t from_ns, to_ns; // entries in [from, to)
+    int64_t created_ns;
+    int64_t done_ns; // when the last of them was gone for good; 0: not yet
+    uint64_t entries, line_bytes; // gone so far
+};
+
+// Hides what the request selects (tenant, query, from, to) among what is stored now; entries that come later stay. Effective for
+// views begun later, and durable, on true. ERR_INPUT: the query; ERR_LIMIT: too many requests; else as store_append().
+MUST_CHECK bool store_delete(struct store *store, const struct store_deletion *request, uint64_t *id_out, struct err *err);
+// Takes a request back: what is not gone for good shows again. ERR_NOT_FOUND; ERR_INPUT when it is done, or, unless
+// `force`, when its delay is over.
+MUST_CHECK bool store_delete_cancel(struct store *store, struct slice tenant, uint64_t id, bool force, struct err *err);
+// Requests and receipts of a tenant, by creation. In `a`.
+MUST_CHECK bool store_deletions(struct store *store, struct slice tenant, struct arena *a, struct store_deletion **out,
+                                size_t *count_out, struct err *err);
+
 // --- what arrives ------------------------------------------------------------------------------------
 
 // Entries in the order in which they became visible, from the moment of store_feed_new() on; each once per
@@ -355,13 +399,6 @@ struct store_feed;
 struct store_feed *store_feed_new(struct store *store);
 void store_feed_free(struct store_feed *feed); // NULL is fine
 
-struct store_arrival {
-    struct slice tenant;
-    struct slice labels; // encoded
-    int64_t time_ns;
-    struct slice line;
-    struct slice metadata; // encoded
-};
 // Up to `room` further entries, borrowed until the next call. 0: nothing new. *missed_out: entries before them that were
 // given up, because the reader lags by more than STORE_FEED_HEADS_MAX full generations.
 size_t store_feed_read(struct store_feed *feed, struct store_arrival *out, size_t room, uint64_t *missed_out);

@@ -21,8 +21,8 @@ static size_t joinable(const struct tier_segment *s, size_t count, uint64_t size
     struct tier_segment sum = {0};
     uint64_t largest = 0;
     size_t n = 0;
-    for (; n < count && n < COMPACT_INPUTS_MAX && !s[n].fixed && s[n].file_bytes < size &&
-           may_join(&s[n], &s[0], &sum);
+    for (; n < count && n < COMPACT_INPUTS_MAX && !s[n].fixed && (n == 0 || !s[n].parted) &&
+           s[n].file_bytes < size && may_join(&s[n], &s[0], &sum);
          n++) {
         sum.file_bytes += s[n].file_bytes;
         sum.streams += s[n].streams;

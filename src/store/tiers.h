@@ -16,6 +16,7 @@ struct tier_segment {
     uint64_t spans;
     int64_t max_ns; // of what it holds
     bool fixed;     // cannot be joined; parts its neighbours
+    bool parted;    // cannot be joined with those before it
 };
 
 // Segments come by age. On true [*first_out, *first_out + *count_out) are to be joined.

@@ -28,6 +28,7 @@ struct view {
     bool settled;
     struct tenants tenants;
     const struct retention *retention; // borrowed from the store
+    struct deletion_set *deletions; // one reference
     int64_t now_ns; // what had expired then is not handed out
 };
 
@@ -78,6 +79,8 @@ bool view_begin(struct store *st, struct slice tenants, struct view **view_out, 
     v->index = st->index;
     v->retention = &st->options.retention;
     v->now_ns = clock_wall_ns();
+    // Before the manifest: a request is done when no later manifest has anything of it.
+    v->deletions = deletions_active(st->deletions);
     if (!tenants_read(tenants, &v->tenants, err))
         return false;
     // Ends: a commit takes far longer than a turn, and each turn misses only by a commit.
@@ -113,6 +116,7 @@ void view_end(struct view *v)
         return;
     view_settle(v);
     manifest_unref(v->manifest);
+    deletion_set_unref(v->deletions);
     pthread_mutex_destroy(&v->read_lock);
     tenants_done(&v->tenants);
     free(v);
@@ -380,34 +384,106 @@ static bool select_tenant(struct selecting *s, uint32_t tenant, int64_t from_ns,
     return select_ids(s, matchers, count, err) && select_segments(s, err) && select_heads(s, matchers, count, err);
 }
 
-// The time before which a stream's entries have expired. Labels are looked at only if there are rules.
-static bool stream_horizon(struct selecting *s, uint32_t stream, int64_t *horizon_ns_out, struct err *err)
+// --- masks ------------------------------------------------------------------------------------------
+
+const struct store_filter_ops *view_filter_ops(const struct view *v)
 {
-    struct view *v = s->view;
-    struct slice labels = LABELS_EMPTY;
-    if (v->retention->rules_count > 0 && !view_labels(v, &s->streams[stream], s->a, &labels, err))
-        return false;
-    struct slice tenant = v->tenants.items[s->streams[stream].tenant].name;
-    *horizon_ns_out = retention_horizon(retention_period(v->retention, tenant, labels, NULL), v->now_ns);
-    return true;
+    return v->deletions->count > 0 ? v->deletions->items[0]->ops : NULL;
 }
 
-// Masks one stream's runs, [first, end); those of which nothing is left go. Returns to where they were moved.
-static bool mask_stream(struct selecting *s, size_t first, size_t end, int64_t horizon_ns, size_t *kept, struct err *err)
+bool view_is_deleted(const struct view *v, const struct store_arrival *entry, uint64_t age, void *space)
 {
-    struct run_mask *mask = NULL;
+    for (size_t i = 0; i < v->deletions->count; i++) {
+        const struct deletion *d = v->deletions->items[i];
+        if (deletion_selects_stream(d, entry->tenant, entry->labels) && deletion_selects(d, entry, age, space))
+            return true;
+    }
+    return false;
+}
+
+static bool is_about(const struct deletion *d, struct slice tenant, int64_t min_ns, int64_t max_ns)
+{
+    return min_ns < d->to_ns && max_ns >= d->from_ns && slice_eq(d->tenant, tenant);
+}
+
+bool view_mask(const struct view *v, uint32_t tenant, struct slice labels, int64_t min_ns, int64_t max_ns, struct arena *a,
+               const struct run_mask **mask_out, struct err *err)
+{
+    struct slice name = v->tenants.items[tenant].name;
+    struct run_mask mask = {.from_ns = retention_horizon(retention_period(v->retention, name, labels, NULL), v->now_ns)};
+    size_t room = 0;
+    for (size_t i = 0; i < v->deletions->count; i++) {
+        const struct deletion *d = v->deletions->items[i];
+        if (!is_about(d, name, min_ns, max_ns) || !deletion_selects_stream(d, name, labels))
+            continue;
+        if (!arena_grow(a, (void **)&mask.deletions, sizeof(struct deletion *), mask.deletions_count, &room))
+            return arena_ok(a, "deletions of a stream", err);
+        mask.deletions[mask.deletions_count++] = d;
+        mask.by_line = mask.by_line || d->by_line;
+    }
+    *mask_out = NULL;
+    if (mask.from_ns <= min_ns && mask.deletions_count == 0)
+        return true;
+    mask.labels = labels;
+    struct slice bytes = arena_copy(a, slice_of(&mask, sizeof mask));
+    *mask_out = (const struct run_mask *)(const void *)bytes.ptr;
+    return arena_ok(a, "runs of a selection", err);
+}
+
+// Whether a stream with runs in that time may have to be masked, whatever its labels.
+static bool may_mask(const struct view *v, struct slice tenant, int64_t earliest_ns, int64_t min_ns, int64_t max_ns)
+{
+    for (size_t i = 0; i < v->deletions->count; i++)
+        if (is_about(v->deletions->items[i], tenant, min_ns, max_ns))
+            return true;
+    return min_ns < earliest_ns;
+}
+
+// Whether nothing of a run is left.
+static bool hides_all(const struct run_mask *mask, const struct view_run *run)
+{
+    for (size_t i = 0; i < mask->deletions_count; i++) {
+        const struct deletion *d = mask->deletions[i];
+        if (!d->by_line && run->min_ns >= d->from_ns && run->max_ns < d->to_ns && run->order >> 24 <= d->age_max)
+            return true;
+    }
+    return run->max_ns < mask->from_ns;
+}
+
+// Whether something of a run is hidden, or may be.
+static bool hides_some(const struct run_mask *mask, const struct view_run *run)
+{
+    bool some = run->min_ns < mask->from_ns;
+    for (size_t i = 0; i < mask->deletions_count && !some; i++) {
+        const struct deletion *d = mask->deletions[i];
+        some = run->min_ns < d->to_ns && run->max_ns >= d->from_ns && run->order >> 24 <= d->age_max;
+    }
+    return some;
+}
+
+// Masks one stream's runs, [first, end); those of which nothing is left go. They move to *kept.
+static bool mask_stream(struct selecting *s, size_t first, size_t end, int64_t earliest_ns, size_t *kept, struct err *err)
+{
+    struct view *v = s->view;
+    struct view_stream *stream = &s->streams[s->runs[first].stream];
+    const struct run_mask *mask = NULL;
+    struct slice labels = LABELS_EMPTY;
+    int64_t min_ns = s->runs[first].min_ns, max_ns = INT64_MIN;
+    for (size_t i = first; i < end; i++)
+        max_ns = s->runs[i].max_ns > max_ns ? s->runs[i].max_ns : max_ns;
+    if (may_mask(v, v->tenants.items[stream->tenant].name, earliest_ns, min_ns, max_ns)) {
+        if ((v->retention->rules_count > 0 || v->deletions->count > 0) && !view_labels(v, stream, s->a, &labels, err))
+            return false;
+        if (!view_mask(v, stream->tenant, labels, min_ns, max_ns, s->a, &mask, err))
+            return false;
+    }
     for (size_t i = first; i < end; i++) {
         struct view_run run = s->runs[i];
-        if (run.max_ns < horizon_ns) {
+        if (mask != NULL && hides_all(mask, &run)) {
             s->runs_pruned++;
             continue;
         }
-        if (run.min_ns < horizon_ns) {
-            if (mask == NULL && (mask = arena_zalloc(s->a, sizeof *mask)) == NULL)
-                return arena_ok(s->a, "runs of a selection", err);
-            mask->from_ns = horizon_ns;
-            run.mask = mask;
-        }
+        run.mask = mask != NULL && hides_some(mask, &run) ? mask : NULL;
         s->runs[(*kept)++] = run;
     }
     return true;
@@ -422,7 +498,6 @@ static bool mask_runs(struct selecting *s, struct err *err)
     size_t kept = 0, streams = 0;
     for (size_t first = 0, end; first < s->runs_count; first = end) {
         uint32_t stream = s->runs[first].stream;
-        int64_t horizon_ns = INT64_MIN;
         size_t kept_before = kept;
         for (end = first; end < s->runs_count && s->runs[end].stream == stream; end++)
             continue;
@@ -431,9 +506,7 @@ static bool mask_runs(struct selecting *s, struct err *err)
             struct slice name = v->tenants.items[tenant].name;
             earliest_ns = retention_horizon(retention_bounds(v->retention, name).shortest_ns, v->now_ns);
         }
-        if (s->runs[first].min_ns < earliest_ns && !stream_horizon(s, stream, &horizon_ns, err))
-            return false;
-        if (!mask_stream(s, first, end, horizon_ns, &kept, err))
+        if (!mask_stream(s, first, end, earliest_ns, &kept, err))
             return false;
         if (kept == kept_before)
             continue;
@@ -622,11 +695,11 @@ bool view_stream_block(struct view *v, uint32_t source, struct hash128 fingerpri
     if (!index_labels(&v->read, t->ns, id, &labels, err) ||
         !index_rows(&v->read, t->ns, gen, &ids, pick_runs, &runs, err))
         return false;
-    struct run_mask mask = {.from_ns = view_entry_horizon(v, labels)};
     for (size_t i = 0; i < runs.count; i++) {
         const struct index_run *r = &runs.items[i];
-        if (r->max_ns < mask.from_ns)
-            continue;
+        const struct run_mask *mask;
+        if (!view_mask(v, 0, labels, r->min_ns, r->max_ns, &a, &mask, err))
+            return false;
         struct view_run run = {.source = source,
                                .block = r->block,
                                .first = r->first,
@@ -634,7 +707,10 @@ bool view_stream_block(struct view *v, uint32_t source, struct hash128 fingerpri
                                .min_ns = r->min_ns,
                                .max_ns = r->max_ns,
                                .line_bytes = r->line_bytes,
-                               .mask = r->min_ns < mask.from_ns ? &mask : NULL};
+                               .mask = mask,
+                               .order = gen << 24 | r->block};
+        if (mask != NULL && hides_all(mask, &run))
+            continue;
         if (!visit(ctx, &run, labels, err))
             return false;
     }

@@ -1,16 +1,28 @@
 /* view.h -- what a view shares with its loaders. */
 #pragma once
 
+#include "store/deletions.h"
 #include "store/manifest.h"
 #include "store/store.h"
 
 // Borrowed until view_end(); any thread.
 struct manifest *view_manifest(const struct view *view);
 
-// Which entries of a run are handed out: those not before from_ns.
+// Which entries of a run are handed out: those not before from_ns that no deletion selects.
 struct run_mask {
     int64_t from_ns;
+    const struct deletion **deletions; // of the stream; the view's
+    size_t deletions_count;
+    bool by_line; // of any of them
+    struct slice labels; // of the stream, for them
 };
+// The deletions of a view, for the life of which they stay; how to make spaces for them (NULL: there are none).
+const struct store_filter_ops *view_filter_ops(const struct view *view);
+// Whether an entry of the view's tenant, of a generation of that age, is deleted.
+bool view_is_deleted(const struct view *view, const struct store_arrival *entry, uint64_t age, void *space);
+// The mask of a stream's runs; NULL: everything is handed out. In `a`.
+MUST_CHECK bool view_mask(const struct view *view, uint32_t tenant, struct slice labels, int64_t min_ns, int64_t max_ns,
+                          struct arena *a, const struct run_mask **mask_out, struct err *err);
 // The tenant of a view of one.
 struct slice view_tenant(const struct view *view);
 MUST_CHECK bool view_has_one_tenant(const struct view *view, struct err *err);

@@ -400,6 +400,8 @@ struct tracing {
     const struct seg_span_tenant *tenant;
     struct trace_ref *refs;
     size_t refs_count, refs_room;
+    uint64_t head_age; // of the head being looked into
+    void *space;       // for deletions
 };
 
 static bool add_entry(struct tracing *t, const struct view_trace_entry *e, struct err *err)
@@ -475,6 +477,7 @@ static bool add_arrival(void *ctx, const struct store_arrival *arrival, struct e
 {
     struct tracing *t = ctx;
     return arrival->time_ns < view_entry_horizon(t->view, arrival->labels) ||
+           view_is_deleted(t->view, arrival, t->head_age, t->space) ||
            add_entry(t, &(struct view_trace_entry){arrival->labels, arrival->time_ns, arrival->line, arrival->metadata},
                      err);
 }
@@ -498,9 +501,17 @@ bool view_trace_entries(struct view *v, const uint8_t trace_id[TRACE_ID_BYTES], 
     if (!view_has_one_tenant(v, err) || !view_trace_segments(v, t.hash, trace_gen, &t, err))
         return false;
     struct manifest *m = view_manifest(v);
-    for (uint32_t i = 0; i < m->heads_count; i++)
-        if (!head_trace_entries(m->heads[i], view_tenant(v), trace_id, add_arrival, &t, err))
-            return false;
+    const struct store_filter_ops *ops = view_filter_ops(v);
+    bool good = true;
+    t.space = ops != NULL ? ops->space_new() : NULL;
+    for (uint32_t i = 0; i < m->heads_count && good; i++) {
+        t.head_age = head_gen(m->heads[i]);
+        good = head_trace_entries(m->heads[i], view_tenant(v), trace_id, add_arrival, &t, err);
+    }
+    if (ops != NULL)
+        ops->space_free(t.space);
+    if (!good)
+        return false;
     size_t kept = 0;
     if (t.count > 0)
         qsort(t.items, t.count, sizeof *t.items, by_time);

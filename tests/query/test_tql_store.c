@@ -1,5 +1,5 @@
 /*
- * test_tql_store.c -- tql_eval.cases through a store: the traces of traceql.md 17 in heads, in segments, and spread over
+ * test_tql_store.c -- tql_eval.cases and tql_metrics.cases through a store: the traces of traceql.md 17 in heads, in segments, and spread over
  * both, sent twice.
  */
 #include "batches.h"
@@ -59,6 +59,65 @@ static void run(struct slice input, struct buf *out)
     if (traceql_parse(input, &a, &query, &syntax, &err) && trace_search(query, &options, &context, &result, &err)) {
         for (uint32_t i = 0; i < result.traces_count; i++)
             fixture_print(&result.traces[i], attributes, out);
+    } else {
+        buf_put_cstr(out, err.text);
+    }
+    traceql_free(query);
+    arena_done(&a);
+}
+
+// --- metrics ----------------------------------------------------------------------------------------------
+
+static void put_series(const struct trace_series *s, const struct trace_metrics_options *o, struct buf *out)
+{
+    buf_put_cstr(out, out->len > 0 ? "; {" : "{");
+    for (uint32_t i = 0; i < s->labels.count; i++) {
+        buf_put_cstr(out, i == 0 ? "" : ",");
+        fixture_print_attribute(&s->labels.items[i], out);
+    }
+    buf_put_cstr(out, "} ");
+    uint32_t next = 0;
+    for (int64_t end_ns = o->instant ? o->to_ns : o->from_ns + o->step_ns; end_ns <= o->to_ns; end_ns += o->step_ns) {
+        bool there = next < s->samples_count && s->samples[next].time_ms == end_ns / 1000000;
+        if (there)
+            buf_printf(out, "%.4g", s->samples[next++].value);
+        else
+            buf_put_byte(out, '-');
+        if (end_ns < o->to_ns)
+            buf_put_byte(out, '/');
+    }
+    if (next != s->samples_count)
+        buf_put_cstr(out, " and more");
+}
+
+static void run_metrics(struct slice input, struct buf *out)
+{
+    struct arena a;
+    struct traceql *query = NULL;
+    struct err err;
+    bool syntax;
+    struct slice only = {0};
+    arena_init(&a, 64 * MIB);
+    struct trace_metrics_options o = {.from_ns = (int64_t)FIXTURE_T0 - INT64_C(50000000000),
+                                      .to_ns = (int64_t)FIXTURE_T0 + INT64_C(70000000000),
+                                      .step_ns = INT64_C(30000000000), .exemplars_max = 100};
+    if (slice_starts(input, SLICE("only "))) {
+        input = slice_from(input, 5);
+        only = slice_of(input.ptr, slice_find(input, SLICE(" ")));
+        input = slice_from(input, only.len + 1);
+    }
+    if (slice_starts(input, SLICE("instant "))) {
+        o.instant = true;
+        o.from_ns = (int64_t)FIXTURE_T0 - INT64_C(1000000000);
+        o.to_ns = (int64_t)FIXTURE_T0 + INT64_C(60000000000);
+        input = slice_from(input, 8);
+    }
+    struct query_context context = {.store = st, .crew = crew, .tenant = SLICE("t"), .arena = &a};
+    struct trace_metrics_result result;
+    if (traceql_parse(input, &a, &query, &syntax, &err) && trace_metrics(query, &o, &context, &result, &err)) {
+        for (uint32_t i = 0; i < result.series_count; i++)
+            if (only.len == 0 || slice_eq(result.series[i].labels.items[1].key, only))
+                put_series(&result.series[i], &o, out);
     } else {
         buf_put_cstr(out, err.text);
     }
@@ -144,9 +203,10 @@ static void test_by_id(void)
     arena_done(&a);
 }
 
-static void run_all(const char *table, const char *where)
+static void run_all(char **tables, const char *where)
 {
-    ok(cases_run(table, run) > 100, "%s: the table was read", where);
+    ok(cases_run(tables[1], run) > 100, "%s: the table was read", where);
+    ok(cases_run(tables[2], run_metrics) > 30, "%s: the table of metrics was read", where);
     test_tags();
     test_by_id();
     store_close(st);
@@ -160,11 +220,11 @@ int main(int argc, char **argv)
     crew = crew_new(1);
     st = new_store("heads");
     push("ABCDEFGHI");
-    run_all(argv[1], "a head");
+    run_all(argv, "a head");
     st = new_store("segment");
     push("IHGFEDCBA");
     flush();
-    run_all(argv[1], "a segment");
+    run_all(argv, "a segment");
     st = new_store("spread");
     push("ACE");
     flush();
@@ -172,7 +232,7 @@ int main(int argc, char **argv)
     push("ACE");
     flush();
     push("FGIE");
-    run_all(argv[1], "segments and a head");
+    run_all(argv, "segments and a head");
     crew_free(crew);
     arena_done(&fixture_arena);
     return tap_done();

@@ -145,11 +145,15 @@ void fixture_make(struct arena *a, struct span spans[FIXTURE_SPANS])
 
 // --- results ----------------------------------------------------------------------------------------------
 
-static void put_value(struct buf *out, const struct span_attribute *attribute)
+void fixture_print_attribute(const struct span_attribute *attribute, struct buf *out)
 {
     struct tql_value v = tql_of_span_value(&attribute->value);
     buf_printf(out, "%.*s=", SLICE_FMT(attribute->key));
-    if (v.type == TQL_T_STRING)
+    if (v.type == TQL_T_FLOAT)
+        buf_printf(out, "%.10g", v.number);
+    else if (v.type == TQL_T_STRING && slice_eq(v.text, SLICE("200"))) // to be told from the number
+        tql_print_value(out, v);
+    else if (v.type == TQL_T_STRING)
         buf_put_slice(out, v.text);
     else
         tql_print_value(out, v);
@@ -162,13 +166,13 @@ static void put_set(struct buf *out, const struct found_set *set, bool attribute
         buf_printf(out, "%s%c", i == 0 ? "" : " ", fixture_letter(set->spans[i].span_id));
         for (uint32_t n = 0; attributes && n < set->spans[i].attributes.count; n++) {
             buf_put_byte(out, n == 0 ? '(' : ' ');
-            put_value(out, &set->spans[i].attributes.items[n]);
+            fixture_print_attribute(&set->spans[i].attributes.items[n], out);
         }
         buf_put_cstr(out, attributes && set->spans[i].attributes.count > 0 ? ")" : "");
     }
     for (uint32_t n = 0; n < set->attributes.count; n++) {
         buf_put_byte(out, ' ');
-        put_value(out, &set->attributes.items[n]);
+        fixture_print_attribute(&set->attributes.items[n], out);
     }
     buf_put_byte(out, ']');
 }

@@ -28,3 +28,4 @@ void fixture_attributes(struct arena *a, struct span_attributes *out, const stru
 
 // A found trace as the tables have it: `T1[A B count()=2]`; with `attributes` each span's.
 void fixture_print(const struct found_trace *found, bool attributes, struct buf *out);
+void fixture_print_attribute(const struct span_attribute *attribute, struct buf *out); // key=value

@@ -67,9 +67,9 @@ static const struct tql_expr *of_expr(struct deriving *d, const struct tql_expr 
         return e;
     if (is_root_test(e))
         return root_rows(d);
+    d->exact = false;
     if (e->kind == TQL_BINARY && e->op == TQL_OP_OR)
         return either(d, of_expr(d, e->left), of_expr(d, e->right));
-    d->exact = false;
     return NULL;
 }
 

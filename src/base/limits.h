@@ -99,6 +99,19 @@
 #define TRACEQL_DEPTH_MAX 64                     // 400; parentheses and signs in each other
 #define TRACEQL_TREE_MAX 512                     // 400; height of an expression's tree, so operands chained
 
+// --- spans (traces-http.md 18) ------------------------------------------------------------------------
+#define TRACE_BYTES_MAX (64 * MIB)               // of one answered trace in protobuf; beyond: partial (v2) or 422 (v1)
+#define TRACE_SEARCH_LIMIT_MAX 262144            // 400; `limit` of a search
+#define TRACE_SEARCH_SPANS_MAX 100               // 400; `spss`, spans of a set
+#define TRACE_METRICS_STEPS_MAX 10000            // 400; buckets of a metrics query
+#define TRACE_METRICS_SERIES_MAX 1000            // of a metrics result; then it is partial
+#define TRACE_METRICS_EXEMPLARS_MAX 100          // `exemplars` above it is cut
+#define TRACE_TREE_SPANS_MAX UINT32_C(10000)     // of a trace with its logs; the rest is counted and said in `warnings`
+#define TRACE_TREE_LOGS_MAX 5000                 // 400; `limit` of its log entries
+#define TRACE_TREE_SERVICES_MAX 64               // whose lines are looked at for the ID
+#define TRACE_TREE_WINDOW_NS_MAX (INT64_C(3600) * 1000000000) // of time, likewise
+#define TRACE_TREE_SLACK_NS (INT64_C(5) * 1000000000) // lines are written a little before and after their spans
+
 // --- server -----------------------------------------------------------------------------------------
 #define SERVER_REQUESTS_MAX 512                  // 503; requests in hand at once
 #define SERVER_CONNECTIONS_MAX 4096              // further ones wait in the kernel's backlog

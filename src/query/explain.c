@@ -64,6 +64,9 @@ void explain_selection(struct buf *b, const struct ast_logs *logs, const struct 
     buf_put_cstr(b, "selection    ");
     ast_print_selector(b, logs);
     buf_put_cstr(b, "\n  index      decides streams and times\n");
+    for (const struct ast_stage *s = logs->stages; s != NULL; s = s->next)
+        if (s->kind == STAGE_TRACE_ID)
+            buf_printf(b, "  traces     the index knows when %.*s has entries\n", SLICE_FMT(s->text));
     if (how != NULL)
         buf_printf(b, "  totals     %s\n", how);
     explain_filters(b, p);

@@ -238,3 +238,8 @@ bool query_parse_duration(struct slice text, int64_t *ns_out, struct err *err)
 {
     return unit_prom_duration(text, ns_out, err);
 }
+
+bool query_parse_go_duration(struct slice text, int64_t *ns_out, struct err *err)
+{
+    return unit_go_duration(text, ns_out, err);
+}

@@ -187,3 +187,5 @@ MUST_CHECK bool query_series(const struct query_context *context,
 
 // logql.md 2.5 "Prom duration" (`1h30m`, `0`); ERR_INPUT with its text otherwise.
 MUST_CHECK bool query_parse_duration(struct slice text, int64_t *ns_out, struct err *err);
+// Go's time.ParseDuration (`1.5s`, `1h2m`); ERR_INPUT with its text otherwise.
+MUST_CHECK bool query_parse_go_duration(struct slice text, int64_t *ns_out, struct err *err);

@@ -8,6 +8,7 @@
 #include "query/scan.h"
 
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/finder.h"
 #include "query/crew.h"
 
@@ -92,10 +93,35 @@ void scan_team_end(struct scan_team *team, struct query_stats *stats, const char
     *team = (struct scan_team){0};
 }
 
+// By the index of traces: no entry that the stage keeps lies outside of what is left of [*from, *to).
+static bool narrow(struct scan_team *team, const struct ast_stage *stage, int64_t *from_ns, int64_t *to_ns, struct err *err)
+{
+    struct view_trace_entry *entries;
+    uint32_t count;
+    if (memchr(team->context->tenant.ptr, '|', team->context->tenant.len) != NULL)
+        return true; // the index is asked of one tenant at a time
+    uint8_t trace_id[TRACE_ID_BYTES];
+    if (!hex_decode(stage->text, trace_id, sizeof trace_id) ||
+        !view_trace_entries(team->view, trace_id, &team->scans[0].arena, &entries, &count, err))
+        return false;
+    if (count == 0) {
+        *to_ns = *from_ns;
+        return true;
+    }
+    if (entries[0].time_ns > *from_ns)
+        *from_ns = entries[0].time_ns;
+    if (entries[count - 1].time_ns < *to_ns)
+        *to_ns = entries[count - 1].time_ns + 1;
+    return true;
+}
+
 bool scan_team_select(struct scan_team *team, const struct ast_logs *logs, int64_t from_ns, int64_t to_ns,
                       struct view_selection *out, struct err *err)
 {
     struct scan *s = &team->scans[0];
+    for (const struct ast_stage *stage = logs->stages; stage != NULL; stage = stage->next)
+        if (stage->kind == STAGE_TRACE_ID && !narrow(team, stage, &from_ns, &to_ns, err))
+            return false;
     if (!view_select(team->view, logs->matchers, logs->matchers_count, from_ns, to_ns, &s->arena, out, err))
         return false;
     s->stats.streams_matched += out->streams_count;

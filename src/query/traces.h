@@ -60,6 +60,8 @@ static inline void traceql_freep(struct traceql **query)
     traceql_free(*query);
 }
 bool traceql_is_metrics(const struct traceql *query);
+// Whether it mentions the spans' names.
+bool traceql_mentions_name(const struct traceql *query);
 // The canonical text (traceql.md 18.1).
 void traceql_print(const struct traceql *query, struct buf *out);
 

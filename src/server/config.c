@@ -64,6 +64,11 @@ static const struct setting settings[] = {
     {"query-timeout", KIND_DURATION, AT(query_timeout_ns), "DURATION", "end a query after this with 504 (1m)"},
     {"tail-duration", KIND_DURATION, AT(tail_ns), "DURATION", "close a live tail after this (1h)"},
     {"connection-idle", KIND_DURATION, AT(connection_idle_ns), "DURATION", "close a connection silent for this long (3m)"},
+    {"path-prefix", KIND_TEXT, AT(path_prefix), "/PATH", "also serve everything below this path, as behind a proxy"},
+    {"trace-search-range", KIND_DURATION, AT(trace_search_range_ns), "DURATION",
+     "refuse searches of spans over more time (0: any)"},
+    {"trace-metrics-range", KIND_DURATION, AT(trace_metrics_range_ns), "DURATION",
+     "refuse metrics of spans over more time (0: any)"},
     {"log-level", KIND_LEVEL, AT(log_level), "LEVEL", "debug, info, warn or error (info)"},
 };
 
@@ -83,6 +88,7 @@ void config_init(struct config *c)
 void config_done(struct config *c)
 {
     free(c->data_dir);
+    free(c->path_prefix);
     for (unsigned i = 0; i < c->listen_count; i++)
         free(c->listen[i]);
     rules_free(c->rules);
@@ -367,6 +373,8 @@ static bool check(struct config *c, struct err *err)
         return err_set(err, ERR_INPUT, "--connection-idle: at least 1s");
     if (c->query_timeout_ns <= 0 || c->tail_ns <= 0)
         return err_set(err, ERR_INPUT, "--query-timeout, --tail-duration: longer than 0s");
+    if (c->path_prefix != NULL && (c->path_prefix[0] != '/' || c->path_prefix[strlen(c->path_prefix) - 1] == '/'))
+        return err_set(err, ERR_INPUT, "--path-prefix %s: expected /path", c->path_prefix);
     c->retention.period_ns = c->retention_ns;
     c->retention.rules = rules_items(c->rules, &c->retention.rules_count);
     for (unsigned i = 0; i < c->listen_count && !c->allow_anonymous; i++)

@@ -38,6 +38,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -155,6 +156,21 @@ static struct slice header(struct exchange *x, const char *name)
     return value != NULL ? slice_cstr(value) : (struct slice){0};
 }
 
+// Headers of one name that a request has.
+struct header_count {
+    const char *name;
+    unsigned count;
+};
+
+static enum MHD_Result count_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    (void)kind;
+    (void)value;
+    struct header_count *h = cls;
+    h->count += strcasecmp(name, h->name) == 0;
+    return MHD_YES;
+}
+
 // Whether a comma list names the token, in any case.
 static bool has_token(struct slice list, const char *token)
 {
@@ -169,6 +185,20 @@ static bool has_token(struct slice list, const char *token)
 static bool add_header(struct MHD_Response *r, const char *name, const char *value)
 {
     return MHD_add_response_header(r, name, value) == MHD_YES;
+}
+
+static bool add_allow(struct MHD_Response *r, unsigned methods)
+{
+    static const struct {
+        enum method method;
+        const char *name;
+    } all[] = {{METHOD_GET, "GET"}, {METHOD_POST, "POST"}, {METHOD_HEAD, "HEAD"}, {METHOD_PUT, "PUT"}, {METHOD_DELETE, "DELETE"}};
+    char text[64] = "";
+    size_t len = 0;
+    for (size_t i = 0; i < COUNT_OF(all); i++)
+        if (methods & all[i].method)
+            len += (size_t)snprintf(text + len, sizeof text - len, "%s%s", len > 0 ? ", " : "", all[i].name);
+    return add_header(r, "Allow", text);
 }
 
 // The tails' thread needs the socket no more.
@@ -234,6 +264,8 @@ static enum MHD_Result send_response(struct exchange *x)
         good = good && add_header(r, "Retry-After", seconds);
     if (rs->delete_request_id[0] != '\0')
         good = good && add_header(r, "X-Delete-Request-ID", rs->delete_request_id);
+    if (rs->allow != 0)
+        good = good && add_allow(r, rs->allow);
     if (rs->location != NULL)
         good = good && add_header(r, "Location", rs->location);
     x->state = EXCHANGE_ANSWERED;
@@ -266,6 +298,7 @@ static enum method method_of(const char *method)
 {
     return strcmp(method, "GET") == 0      ? METHOD_GET
            : strcmp(method, "POST") == 0   ? METHOD_POST
+           : strcmp(method, "HEAD") == 0   ? METHOD_HEAD
            : strcmp(method, "PUT") == 0    ? METHOD_PUT
            : strcmp(method, "DELETE") == 0 ? METHOD_DELETE
                                            : METHOD_OTHER;
@@ -283,7 +316,8 @@ static enum MHD_Result on_headers(struct exchange *x, const char *method)
     x->state = EXCHANGE_BODY;
     rq->method = method_of(method);
     rq->content_type = header(x, "Content-Type"); // refusals too are in its encoding
-    x->route = route_find(slice_cstr(x->target), rq->method, &x->arena, rq, &x->response);
+    struct slice target = route_strip(slice_cstr(x->target), x->server->app.config->path_prefix);
+    x->route = route_find(target, rq->method, &x->arena, rq, &x->response);
     if (x->route == NULL) {
         // After an answer to headers alone the library closes; without a body to skip, one call later, it need not.
         x->state = EXCHANGE_REFUSED;
@@ -345,7 +379,12 @@ static enum MHD_Result on_whole(struct exchange *x)
         return send_busy(x, 503, "too many bytes of request bodies in hand (--memory)");
     rq->body = buf_slice(&x->body);
     rq->content_encoding = header(x, "Content-Encoding");
-    rq->tenant_header = header(x, "X-Scope-OrgID");
+    rq->accept = header(x, "Accept");
+    rq->user_agent = header(x, "User-Agent");
+    struct header_count tenants = {"X-Scope-OrgID", 0};
+    (void)MHD_get_connection_values(x->connection, MHD_HEADER_KIND, count_header, &tenants);
+    rq->tenant_header = header(x, tenants.name);
+    rq->tenant_headers = tenants.count;
     rq->encoding_flags = header(x, "X-Loki-Response-Encoding-Flags");
     rq->query_tags = header(x, "X-Query-Tags");
     if (has_token(header(x, "Connection"), "upgrade"))

@@ -166,6 +166,25 @@ static bool number_error(enum number_state state, const char *function, struct s
     return false;
 }
 
+bool params_int(struct slice text, int64_t *out, struct err *err)
+{
+    enum number_state state = read_int(text, out);
+    return state == NUMBER_OK || number_error(state, "ParseInt", text, err);
+}
+
+bool params_uint(struct slice text, uint64_t max, uint64_t *out, struct err *err)
+{
+    int64_t value = 0;
+    bool is_signed = text.len > 0 && (text.ptr[0] == '-' || text.ptr[0] == '+');
+    enum number_state state = is_signed ? NUMBER_SYNTAX : read_int(text, &value);
+    if (state == NUMBER_OK && (uint64_t)value > max)
+        state = NUMBER_RANGE;
+    if (state != NUMBER_OK)
+        return number_error(state, "ParseUint", text, err);
+    *out = (uint64_t)value;
+    return true;
+}
+
 // --- times -------------------------------------------------------------------------------------------
 
 static int64_t clamp_time(__int128 ns)
@@ -281,8 +300,8 @@ bool params_forward(const struct params *p, bool *forward_out, struct err *err)
     return true;
 }
 
-// Float seconds, or a duration.
-static bool read_span(struct slice text, int64_t *ns_out, struct err *err)
+bool params_seconds(struct slice text, bool (*duration)(struct slice text, int64_t *ns_out, struct err *err), int64_t *ns_out,
+                    struct err *err)
 {
     double seconds;
     if (read_float(text, &seconds) && !isnan(seconds)) {
@@ -291,7 +310,7 @@ static bool read_span(struct slice text, int64_t *ns_out, struct err *err)
             *ns_out = (int64_t)ns;
             return true;
         }
-    } else if (query_parse_duration(text, ns_out, NULL)) {
+    } else if (duration(text, ns_out, NULL)) {
         return true;
     }
     struct buf quoted;
@@ -310,7 +329,7 @@ bool params_step(const struct params *p, const struct params_range *range, int64
     int64_t step_ns = length_ns / STEPS_DEFAULT / NS_PER_S * NS_PER_S;
     if (step_ns < NS_PER_S)
         step_ns = NS_PER_S;
-    if (text.len > 0 && !read_span(text, &step_ns, err))
+    if (text.len > 0 && !params_seconds(text, query_parse_duration, &step_ns, err))
         return false;
     if (step_ns <= 0)
         return err_set(err, ERR_INPUT,
@@ -328,7 +347,7 @@ bool params_interval(const struct params *p, int64_t *interval_ns_out, struct er
 {
     struct slice text = params_get(p, "interval");
     int64_t interval_ns = 0;
-    if (text.len > 0 && !read_span(text, &interval_ns, err))
+    if (text.len > 0 && !params_seconds(text, query_parse_duration, &interval_ns, err))
         return false;
     if (interval_ns < 0)
         return err_set(err, ERR_INPUT, "interval must be >= 0");

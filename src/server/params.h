@@ -24,6 +24,13 @@ MUST_CHECK bool params_parse(struct slice text, struct arena *a, struct params *
 // The first value of that name; empty when absent.
 struct slice params_get(const struct params *p, const char *name);
 
+// Integers as Go's strconv reads them, with its error texts; base ten.
+MUST_CHECK bool params_int(struct slice text, int64_t *out, struct err *err);
+MUST_CHECK bool params_uint(struct slice text, uint64_t max, uint64_t *out, struct err *err);
+// Seconds with a fraction, or what `duration` reads; ERR_INPUT `cannot parse "x" to a valid duration`.
+MUST_CHECK bool params_seconds(struct slice text, bool (*duration)(struct slice text, int64_t *ns_out, struct err *err),
+                               int64_t *ns_out, struct err *err);
+
 struct params_range {
     int64_t from_ns;
     int64_t to_ns; // may equal from_ns, or lie before it: each endpoint answers that in its own way

@@ -15,7 +15,14 @@
 
 #include <stdatomic.h>
 
-enum method { METHOD_GET = 1, METHOD_POST = 2, METHOD_OTHER = 4, METHOD_PUT = 8, METHOD_DELETE = 16 };
+enum method {
+    METHOD_GET = 1,
+    METHOD_POST = 2,
+    METHOD_HEAD = 4,
+    METHOD_PUT = 8,
+    METHOD_DELETE = 16,
+    METHOD_OTHER = 32,
+};
 
 // What all handlers share.
 struct app {
@@ -30,12 +37,15 @@ struct app {
 struct request {
     struct arena *arena; // borrowed from the worker
     enum method method;
-    struct slice name;  // `{name}` of the path, decoded
+    struct slice name;  // `{name}` or `{tag}` of the path, decoded
     struct slice query; // raw, behind `?`
     struct slice body;
     struct slice content_type; // header values; empty when absent
     struct slice content_encoding;
-    struct slice tenant_header;
+    struct slice accept;
+    struct slice user_agent;
+    struct slice tenant_header; // the first
+    unsigned tenant_headers;    // how many
     struct slice encoding_flags;
     struct slice query_tags;    // `X-Query-Tags`
     struct slice upgrade;       // `Upgrade`
@@ -54,6 +64,7 @@ struct response {
     int retry_after_s;        // 0: no such header
     struct tail *tail;        // owned: the connection becomes a websocket that serves it
     char delete_request_id[16]; // `X-Delete-Request-ID`; empty: none
+    unsigned allow;           // 405: of enum method, what would have been right
     const char *location;     // 301; borrowed, lives until the response was sent
     struct buf body;          // owned
 };

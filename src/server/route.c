@@ -5,17 +5,18 @@
 #include "server/uri.h"
 
 #define READ (METHOD_GET | METHOD_POST)
+#define GET (METHOD_GET | METHOD_HEAD)
 
 static const struct route routes[] = {
     {"/loki/api/v1/push", METHOD_POST, ROUTE_PUSH, TENANT_ONE, true, api_push},
     {"/api/prom/push", METHOD_POST, ROUTE_PUSH, TENANT_ONE, true, api_push_legacy},
     {"/otlp/v1/logs", METHOD_POST, ROUTE_PUSH, TENANT_ONE, true, api_push_otlp},
     {"/v1/logs", METHOD_POST, ROUTE_PUSH, TENANT_ONE, true, api_push_otlp},
-    {"/v1/traces", METHOD_POST, ROUTE_PUSH, TENANT_ONE, true, api_push_spans},
-    {"/otlp/v1/traces", METHOD_POST, ROUTE_PUSH, TENANT_ONE, true, api_push_spans},
-    {"/api/v2/spans", METHOD_POST, ROUTE_PUSH, TENANT_ONE, true, api_push_zipkin},
-    {"/api/v1/spans", METHOD_POST, ROUTE_PUSH, TENANT_ONE, true, api_push_zipkin_v1},
-    {"/api/traces", METHOD_POST, ROUTE_PUSH, TENANT_ONE, true, api_push_jaeger},
+    {"/v1/traces", METHOD_POST, ROUTE_PUSH, TENANT_NAME, true, api_push_spans},
+    {"/otlp/v1/traces", METHOD_POST, ROUTE_PUSH, TENANT_NAME, true, api_push_spans},
+    {"/api/v2/spans", METHOD_POST, ROUTE_PUSH, TENANT_NAME, true, api_push_zipkin},
+    {"/api/v1/spans", METHOD_POST, ROUTE_PUSH, TENANT_NAME, true, api_push_zipkin_v1},
+    {"/api/traces", METHOD_POST, ROUTE_PUSH, TENANT_NAME, true, api_push_jaeger},
     {"/loki/api/v1/query_range", READ, ROUTE_QUERY, TENANT_MANY, false, api_query_range},
     {"/loki/api/v1/query", READ, ROUTE_QUERY, TENANT_MANY, false, api_query},
     {"/loki/api/v1/labels", READ, ROUTE_QUERY, TENANT_MANY, false, api_labels},
@@ -48,6 +49,18 @@ static const struct route routes[] = {
     {"/config", METHOD_GET, ROUTE_STATUS, TENANT_NONE, true, api_config},
     {"/loki/api/v1/status/buildinfo", METHOD_GET, ROUTE_STATUS, TENANT_NONE, false, api_buildinfo},
     {"/flush", METHOD_POST, ROUTE_PUSH, TENANT_NONE, true, api_flush},
+    {"/api/traces/{name}", GET, ROUTE_QUERY, TENANT_NAME, false, api_trace},
+    {"/api/v2/traces/{name}", GET, ROUTE_QUERY, TENANT_NAME, false, api_trace_v2},
+    {"/api/search", GET, ROUTE_QUERY, TENANT_NAME, false, api_trace_search},
+    {"/api/search/tags", GET, ROUTE_QUERY, TENANT_NAME, false, api_trace_tags},
+    {"/api/v2/search/tags", GET, ROUTE_QUERY, TENANT_NAME, false, api_trace_tags_v2},
+    {"/api/search/tag/{tag}/values", GET, ROUTE_QUERY, TENANT_NAME, false, api_trace_values},
+    {"/api/v2/search/tag/{tag}/values", GET, ROUTE_QUERY, TENANT_NAME, false, api_trace_values_v2},
+    {"/api/metrics/query_range", GET, ROUTE_QUERY, TENANT_NAME, false, api_trace_metrics},
+    {"/api/metrics/query", GET, ROUTE_QUERY, TENANT_NAME, false, api_trace_metrics_instant},
+    {"/mstore/api/v1/trace/{name}", GET, ROUTE_QUERY, TENANT_NAME, false, api_trace_tree},
+    {"/api/echo", GET, ROUTE_STATUS, TENANT_NONE, true, api_trace_echo},
+    {"/api/status/buildinfo", GET, ROUTE_STATUS, TENANT_NONE, false, api_trace_buildinfo},
 };
 
 static bool is_otlp(const struct route *route)
@@ -83,12 +96,48 @@ static bool path_matches(const char *pattern, struct slice path, struct slice *n
     return want.ptr == NULL && got.ptr == NULL;
 }
 
+// `prefix{tag}suffix`: the longest tag, at least a byte.
+static bool tag_matches(const char *pattern, struct slice path, struct slice *tag_out)
+{
+    struct slice whole = slice_cstr(pattern);
+    size_t at = slice_find(whole, SLICE("{tag}"));
+    if (at == SIZE_MAX)
+        return false;
+    struct slice before = slice_of(whole.ptr, at), behind = slice_from(whole, at + strlen("{tag}"));
+    if (path.len <= before.len + behind.len || !slice_starts(path, before) ||
+        !slice_eq(slice_from(path, path.len - behind.len), behind))
+        return false;
+    *tag_out = slice_of(path.ptr + before.len, path.len - before.len - behind.len);
+    return true;
+}
+
+// A path that is a tag's as far as its pattern is concerned is never cleaned of slashes: they may be the tag's.
+static bool is_tag_path(struct slice path)
+{
+    return slice_starts(path, SLICE("/api/search/tag/")) || slice_starts(path, SLICE("/api/v2/search/tag/"));
+}
+
+// Some clients encode a tag twice. One that is no escape as it stands is taken as it stands.
+static struct slice decode_again(struct slice tag, struct arena *a)
+{
+    struct slice decoded;
+    struct err err;
+    return uri_unescape(tag, false, a, &decoded, &err) ? decoded : tag;
+}
+
 static void redirect(struct slice cleaned, struct slice query, struct arena *a, struct response *rs)
 {
     struct slice path = uri_escape_path(cleaned, a);
     response_text(rs, 301, "", false);
     rs->location = arena_printf(a, "%.*s%s%.*s", SLICE_FMT(path), query.len > 0 ? "?" : "",
                                 SLICE_FMT(query));
+}
+
+struct slice route_strip(struct slice target, const char *prefix)
+{
+    struct slice p = slice_cstr(prefix != NULL ? prefix : "");
+    bool inside = slice_starts(target, p) && target.len > p.len && target.ptr[p.len] == '/';
+    return inside ? slice_from(target, p.len) : target;
 }
 
 const struct route *route_find(struct slice target, enum method method, struct arena *a,
@@ -101,14 +150,16 @@ const struct route *route_find(struct slice target, enum method method, struct a
         response_error(rs, &err, true);
         return NULL;
     }
-    struct slice cleaned = uri_clean(path, a);
+    struct slice cleaned = is_tag_path(path) ? path : uri_clean(path, a);
     if (!slice_eq(cleaned, path)) {
         redirect(cleaned, uri.query, a, rs);
         return NULL;
     }
     rq->query = uri.query;
     for (size_t i = 0; i < COUNT_OF(routes); i++) {
-        if (!path_matches(routes[i].path, path, &rq->name))
+        if (tag_matches(routes[i].path, path, &rq->name))
+            rq->name = decode_again(rq->name, a);
+        else if (!path_matches(routes[i].path, path, &rq->name))
             continue;
         if ((routes[i].methods & method) != 0)
             return &routes[i];
@@ -116,6 +167,7 @@ const struct route *route_find(struct slice target, enum method method, struct a
         rs->status = 405;
         if (is_otlp(&routes[i]))
             api_refuse_spans(rq, 405, "405 method not allowed, supported: [POST]", a, rs);
+        rs->allow = routes[i].methods;
         return NULL;
     }
     response_text(rs, 404, "404 page not found", true);
@@ -143,15 +195,20 @@ static bool check_tenant(struct slice tenant, struct err *err)
     return true;
 }
 
+// A name and nothing else: reading several tenants together is not offered, nor is choosing among several headers.
+static bool read_name(const struct request *rq, struct slice *out, struct err *err)
+{
+    if (rq->tenant_headers > 1 || slice_find(rq->tenant_header, SLICE("|")) != SIZE_MAX)
+        return err_set(err, ERR_INPUT, "multiple org IDs present");
+    *out = rq->tenant_header;
+    return check_tenant(rq->tenant_header, err);
+}
+
 // `a|a` is one tenant; what follows a colon is not part of the name. The result is one tenant, or with `many` those that
 // the view is to span.
-static bool read_tenants(const struct app *app, const struct request *rq, bool many, struct slice *out, struct err *err)
+static bool read_tenants(const struct request *rq, bool many, struct slice *out, struct err *err)
 {
     struct slice all = {0};
-    if (rq->tenant_header.len == 0) {
-        *out = SLICE("fake");
-        return !app->config->require_tenant || err_set(err, ERR_UNAUTHORIZED, "no org id");
-    }
     unsigned count = 0;
     for (struct slice rest = rq->tenant_header, one; slice_next(&rest, '|', &one);) {
         size_t colon = slice_find(one, SLICE(":"));
@@ -183,14 +240,24 @@ void route_refuse(const struct route *route, const struct request *rq, int statu
         response_text(rs, status, text, true);
 }
 
+static bool read_header(const struct route *route, const struct app *app, struct request *rq, struct err *err)
+{
+    if (rq->tenant_header.len == 0) {
+        rq->tenant = SLICE("fake");
+        return !app->config->require_tenant || err_set(err, ERR_UNAUTHORIZED, "no org id");
+    }
+    if (route->tenant == TENANT_NAME)
+        return read_name(rq, &rq->tenant, err);
+    return read_tenants(rq, route->tenant == TENANT_MANY && app->config->multi_tenant_queries, &rq->tenant, err);
+}
+
 void route_run(const struct route *route, const struct app *app, struct request *rq,
                struct response *rs)
 {
     struct err err;
     response_reset(rs);
     rs->query = !route->newline;
-    bool many = route->tenant == TENANT_MANY && app->config->multi_tenant_queries;
-    if (route->tenant != TENANT_NONE && !read_tenants(app, rq, many, &rq->tenant, &err)) {
+    if (route->tenant != TENANT_NONE && !read_header(route, app, rq, &err)) {
         if (is_otlp(route))
             api_refuse_spans(rq, response_status(err.code), err.text, rq->arena, rs);
         else

@@ -9,18 +9,23 @@
 // may delay the others.
 enum route_pool { ROUTE_PUSH, ROUTE_QUERY, ROUTE_STATUS, ROUTE_POOLS };
 
-// Whose data a route is about. MANY: `a|b` too, where the configuration lets queries span tenants.
-enum route_tenant { TENANT_NONE, TENANT_ONE, TENANT_MANY };
+// Whose data a route is about. ONE: written as Loki takes it (`a|a`, `a:key=value`). MANY: `a|b` too, where the configuration
+// lets queries span tenants. NAME: a name and nothing else (traces-http.md 2).
+enum route_tenant { TENANT_NONE, TENANT_ONE, TENANT_MANY, TENANT_NAME };
 
 struct route {
-    const char *path;  // `{name}` stands for one segment
-    unsigned methods;  // of enum method
+    // `{name}` stands for one segment, `{tag}` for all that is between what stands before and behind it, slashes included,
+    // decoded once more where it was encoded twice.
+    const char *path;
+    unsigned methods; // of enum method
     enum route_pool pool;
     enum route_tenant tenant;
     bool newline; // error texts end with one (push side)
     void (*run)(const struct app *app, const struct request *rq, struct response *rs);
 };
 
+// Without the prefix that the server is reached under; unchanged when it does not begin with it. `prefix` NULL: none.
+struct slice route_strip(struct slice target, const char *prefix);
 // Finds the route of a raw request target. NULL when the answer is ready in `rs`: 301, 404, 405, 400.
 // Fills rq->name and rq->query; they and a Location live in `a`.
 const struct route *route_find(struct slice target, enum method method, struct arena *a,
@@ -71,3 +76,15 @@ void api_log_level(const struct app *app, const struct request *rq, struct respo
 void api_tail(const struct app *app, const struct request *rq, struct response *rs);
 void api_tail_legacy(const struct app *app, const struct request *rq, struct response *rs);
 void api_patterns(const struct app *app, const struct request *rq, struct response *rs);
+void api_trace(const struct app *app, const struct request *rq, struct response *rs);
+void api_trace_v2(const struct app *app, const struct request *rq, struct response *rs);
+void api_trace_search(const struct app *app, const struct request *rq, struct response *rs);
+void api_trace_tags(const struct app *app, const struct request *rq, struct response *rs);
+void api_trace_tags_v2(const struct app *app, const struct request *rq, struct response *rs);
+void api_trace_values(const struct app *app, const struct request *rq, struct response *rs);
+void api_trace_values_v2(const struct app *app, const struct request *rq, struct response *rs);
+void api_trace_metrics(const struct app *app, const struct request *rq, struct response *rs);
+void api_trace_metrics_instant(const struct app *app, const struct request *rq, struct response *rs);
+void api_trace_echo(const struct app *app, const struct request *rq, struct response *rs);
+void api_trace_buildinfo(const struct app *app, const struct request *rq, struct response *rs);
+void api_trace_tree(const struct app *app, const struct request *rq, struct response *rs);

@@ -37,6 +37,9 @@ struct config {
     int64_t query_timeout_ns;
     int64_t tail_ns;            // how long a tail may last
     int64_t connection_idle_ns; // a silent connection is closed
+    char *path_prefix;             // owned; NULL: none
+    int64_t trace_search_range_ns;  // 0: any
+    int64_t trace_metrics_range_ns; // 0: any
 };
 
 void config_init(struct config *c); // defaults of design.md 1

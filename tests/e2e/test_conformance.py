@@ -13,7 +13,10 @@ from lib import ROOT, Server, Tap  # noqa: E402
 HERE = os.path.join(ROOT, "tests", "conformance")
 # Groups of recorded queries that this version answers.
 CLIENTS = ["promtail-*", "winston-*", "pino-*", "syslog-ng-*", "wget-*", "node-fetch-*", "java-*", "otel-js-*", "logcli-*", "grafana-*",
-           "curl-admin", "curl-query*", "curl-otlp-*", "curl-push-[!b]*", "curl-http2-upgrade"]
+           "curl-admin", "curl-query*", "curl-otlp-*", "curl-push-[!b]*", "curl-http2-upgrade",
+           "zipkin-*", "aiozipkin", "curl-zipkin", "*-jaeger", "jaeger-js"]
+TRACE_GROUPS = ["filter", "structure", "pipeline", "metrics", "tags", "legacy", "byid"]
+SPAN_GROUPS = ["otlp-json", "otlp-protobuf", "zipkin1", "zipkin2"]
 QUERY_GROUPS = ["selector", "linefilter", "json", "logfmt", "regexp_pattern", "template", "unwrap", "range_agg", "binop", "instant"]
 # Recorded answers that the rules overrule: case, rule, and a check that ours obeys it.
 OVERRULED = {"selector-040": "an entry whose time equals `start` is in the range"}
@@ -62,6 +65,16 @@ def main():
         tap.ok(server.post("/flush").status == 204, "everything is sealed")
         for group in QUERY_GROUPS[1:]:
             run(tap, "on segments: " + group, ["run.py", server.url, "--no-push", "--only", group, "-v"])
+    with Server(["--retention", "0", "--require-tenant"]) as server:
+        run(tap, "TraceQL " + TRACE_GROUPS[0], ["run_traces.py", server.url, "--only", TRACE_GROUPS[0], "-v"])
+        for group in TRACE_GROUPS[1:]:
+            run(tap, "TraceQL " + group, ["run_traces.py", server.url, "--no-push", "--only", group, "-v"])
+        tap.ok(server.post("/flush").status == 204, "everything is sealed")
+        for group in TRACE_GROUPS:
+            run(tap, "on segments: TraceQL " + group, ["run_traces.py", server.url, "--no-push", "--only", group, "-v"])
+    with Server(["--retention", "0"]) as server:
+        for group in SPAN_GROUPS:
+            run(tap, "spans " + group, ["run_ingest_traces.py", server.url, "--only", group, "-v"])
     with Server(["--retention", "0"]) as server:
         for client in CLIENTS:
             run(tap, "replayed " + client, ["replay_captures.py", server.url, "--only", client, "--verify"])

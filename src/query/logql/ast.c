@@ -223,6 +223,12 @@ void ast_print_stage(struct buf *b, const struct ast_stage *stage)
         print_label_filter(b, stage->label_filter);
         return;
     }
+    if (stage->kind == STAGE_TRACE_ID) {
+        buf_put_cstr(b, "trace_id(");
+        labels_quote(b, stage->text);
+        buf_put_cstr(b, ")");
+        return;
+    }
     buf_put_cstr(b, words[stage->kind]);
     if (stage->strict)
         buf_put_cstr(b, " --strict");

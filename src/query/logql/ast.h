@@ -72,6 +72,7 @@ enum ast_stage_kind {
     STAGE_DECOLORIZE,
     STAGE_DROP,
     STAGE_KEEP,
+    STAGE_TRACE_ID, // our own: entries that carry a trace's ID
 };
 
 // `json a="x.y"`, `logfmt a`: value repeats the name when it was not written.
@@ -93,7 +94,7 @@ struct ast_stage {
     struct ast_stage *next;
     struct ast_line_filter filter;               // LINE_FILTER
     const struct ast_label_filter *label_filter; // LABEL_FILTER
-    struct slice text;                           // REGEXP, PATTERN, LINE_FORMAT
+    struct slice text;                           // REGEXP, PATTERN, LINE_FORMAT; TRACE_ID: its digits
     bool strict, keep_empty;                     // LOGFMT
     struct ast_assign *assigns;                  // JSON, LOGFMT, LABEL_FORMAT
     uint32_t assigns_count;

@@ -429,6 +429,7 @@ static struct token scan(struct lexer *lx)
             'duration'            { CALL(TOK_DURATION_CONV); }
             'duration_seconds'    { CALL(TOK_DURATION_SECONDS_CONV); }
             'ip'                  { CALL(TOK_IP); }
+            'trace_id'            { CALL(TOK_TRACE_ID); }
 
             ident                 { KIND(TOK_IDENT); }
             [^]                   { KIND(TOK_IDENT); }

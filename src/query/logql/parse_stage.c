@@ -3,7 +3,9 @@
  */
 #include "query/logql/parser.h"
 
+#include "base/hex.h"
 #include "query/logql/unit.h"
+#include "store/span.h"
 
 // --- selectors ----------------------------------------------------------------------------------------
 
@@ -351,6 +353,18 @@ static bool parse_named_list(struct parser *p, struct ast_stage *stage)
     }
 }
 
+// traceID = "trace_id" "(" STRING ")": not in LogQL. Up to 32 hex digits.
+static bool parse_trace_id(struct parser *p, struct ast_stage *stage)
+{
+    uint8_t id[TRACE_ID_BYTES];
+    stage->kind = STAGE_TRACE_ID;
+    if (!parser_expect(p, TOK_TRACE_ID) || !parser_expect(p, TOK_OPEN_PAREN) || !parser_expect_string(p, &stage->text))
+        return false;
+    if (!hex_decode(stage->text, id, sizeof id))
+        return parser_fail(p, "trace_id: expected up to %d hex digits", 2 * TRACE_ID_BYTES);
+    return parser_expect(p, TOK_CLOSE_PAREN);
+}
+
 // What stands behind "|".
 static bool parse_pipe_stage(struct parser *p, struct ast_stage *stage)
 {
@@ -368,6 +382,8 @@ static bool parse_pipe_stage(struct parser *p, struct ast_stage *stage)
         stage->kind = STAGE_LABEL_FILTER;
         return parse_label_filter(p, 0, 0, &stage->label_filter);
     }
+    if (p->tok.kind == TOK_TRACE_ID)
+        return parse_trace_id(p, stage);
     size_t at = 0;
     while (at < COUNT_OF(words) && words[at].token != p->tok.kind)
         at++;

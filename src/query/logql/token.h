@@ -79,6 +79,7 @@
     X(TOK_UNPACK, "unpack")                                                                        \
     X(TOK_OFFSET, "offset")                                                                        \
     X(TOK_PATTERN, "pattern")                                                                      \
+    X(TOK_TRACE_ID, "trace_id")                                                                    \
     X(TOK_IP, "ip")                                                                                \
     X(TOK_ON, "on")                                                                                \
     X(TOK_IGNORING, "ignoring")                                                                    \

@@ -1,6 +1,7 @@
 /* pipeline.c -- see pipeline.h. */
 #include "query/pipeline/pipeline.h"
 
+#include "base/hex.h"
 #include "query/pipeline/label_filter.h"
 #include "query/pipeline/line_filter.h"
 #include "query/pipeline/rewrite.h"
@@ -11,6 +12,7 @@ struct stage {
     struct line_filter *line_filter; // STAGE_LINE_FILTER
     struct extractor *extractor;     // the parsers
     struct template **templates;     // line_format: one; label_format: by assignment, NULL for a rename
+    uint8_t trace_id[TRACE_ID_BYTES]; // STAGE_TRACE_ID
 };
 
 struct pipeline {
@@ -70,6 +72,8 @@ static bool stage_init(struct stage *s, const struct ast_stage *ast, struct aren
     case STAGE_KEEP:
     case STAGE_DECOLORIZE:
         return true;
+    case STAGE_TRACE_ID:
+        return hex_decode(ast->text, s->trace_id, TRACE_ID_BYTES) || err_set(err, ERR_INPUT, "no trace ID");
     case STAGE_LABEL_FORMAT:
         return label_format_new(s, a, err);
     case STAGE_LINE_FORMAT:
@@ -171,6 +175,13 @@ static void format_labels(const struct stage *s, struct line *l)
     }
 }
 
+// As stored, whatever stages before made of the labels: so the index knows which entries those are.
+static bool carries_trace(const struct line *l, const uint8_t trace_id[TRACE_ID_BYTES])
+{
+    uint8_t id[TRACE_ID_BYTES];
+    return hex_decode(labels_find(l->metadata, SLICE("trace_id")), id, sizeof id) && memcmp(id, trace_id, sizeof id) == 0;
+}
+
 bool pipeline_keeps(const struct pipeline *p, struct line *l)
 {
     return pipeline_keeps_from(p, 0, l);
@@ -187,6 +198,10 @@ bool pipeline_keeps_from(const struct pipeline *p, size_t stage, struct line *l)
             break;
         case STAGE_LABEL_FILTER:
             if (!label_filter_keeps(s->ast->label_filter, l, l->scratch))
+                return false;
+            break;
+        case STAGE_TRACE_ID:
+            if (!carries_trace(l, s->trace_id))
                 return false;
             break;
         case STAGE_DROP:

@@ -7,6 +7,7 @@
  */
 #include "base/hash.h"
 #include "base/slice_set.h"
+#include "query/trace_logs.h"
 #include "query/traceql/tql_need.h"
 #include "query/traceql/tql_result.h"
 #include "query/traceql/tql_tags.h"
@@ -28,6 +29,7 @@ struct search {
     struct tql_team team;
     const struct traceql *query;
     const struct trace_search_options *options;
+    struct view *log_view; // owned; NULL unless traces have to have logs
     bool with_sets;
     struct tql_need need;
     const struct tql_shown *shown;
@@ -154,6 +156,14 @@ static bool is_done(const struct search *s, int64_t start_ns)
     return s->results_count == s->options->limit && span_time(s->results[s->results_count - 1].start_ns) > start_ns;
 }
 
+// Whether a trace that was found is asked for, as far as its log entries are concerned. By the one thread that has the view.
+static bool has_logs(struct search *s, const struct found_trace *t, bool *has_out, struct err *err)
+{
+    *has_out = true;
+    return s->log_view == NULL || trace_logs_contain(s->log_view, t->trace_id, s->options->log_filter,
+                                                     &s->team.workers[0].scratch, has_out, err);
+}
+
 static bool decide_round(struct search *s, const struct candidate *candidates, size_t count, struct err *err)
 {
     struct arena *a = &s->team.workers[0].arena;
@@ -165,7 +175,10 @@ static bool decide_round(struct search *s, const struct candidate *candidates, s
     if (!tql_team_run(&s->team, (uint32_t)count, decide, s, err))
         return false;
     for (size_t i = 0; i < count; i++) {
-        if (!s->is_found[i])
+        bool wanted = s->is_found[i];
+        if (wanted && !has_logs(s, &s->found[i], &wanted, err))
+            return false;
+        if (!wanted)
             continue;
         if (!arena_grow(a, (void **)&s->results, sizeof *s->results, s->results_count, &s->results_room))
             return arena_ok(a, "query", err);
@@ -247,6 +260,9 @@ static bool prepare(struct search *s, struct err *err)
         return true; // nothing matches
     if (!tql_team_select(&s->team, o->from_ns, o->to_ns, true, true, err))
         return false;
+    const struct query_context *c = s->team.context;
+    if (o->log_filter.len > 0 && !view_begin(c->store, c->tenant, &s->log_view, err))
+        return false;
     uint64_t *spread = NULL;
     if (s->team.partial && !view_spread_traces(s->team.view, INT64_MIN, INT64_MAX, a, &spread, &s->spread_count, err))
         return false;
@@ -265,6 +281,7 @@ bool trace_search(const struct traceql *query, const struct trace_search_options
     if (query == NULL)
         s.query = own;
     bool good = tql_team_begin(&s.team, context, err) && prepare(&s, err) && run(&s, err);
+    view_end(s.log_view);
     tql_team_end(&s.team, &out->stats, &out->warnings);
     if (!good)
         return false;

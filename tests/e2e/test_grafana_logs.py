@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What Grafana's Loki data source and Logs Drilldown send, by feature (grafana/requests.json), each field that they read
+"""What Grafana's Loki data source and Logs Drilldown send, by feature (grafana/logs.json), each field that they read
 checked; and a dashboard of 20 panels that reload together."""
 import concurrent.futures
 import datetime
@@ -7,41 +7,16 @@ import json
 import os
 import time
 
+from fields import at, fits
 from lib import Server, Tap
 
 S = 10**9
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "grafana")
 
 
-def at(value, path):
-    """The member at a path as `data.result.0.metric`; ... when there is none."""
-    for part in path.split("."):
-        try:
-            value = value[int(part)] if isinstance(value, list) else value[part]
-        except (KeyError, IndexError, TypeError, ValueError):
-            return ...
-    return value
-
-
-def fits(value, want, names):
-    if not isinstance(want, str) or not (want.startswith("<") or want.startswith("$")):
-        return value == want
-    if want.startswith("$"):
-        return value == names[want]
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    checks = {"<string>": lambda: isinstance(value, str), "<integer>": lambda: isinstance(value, int), "<number>": lambda: number,
-              "<seconds>": lambda: number and abs(value - time.time()) < 10**6,
-              "<ns>": lambda: isinstance(value, str) and value.isdigit() and len(value) == 19,
-              "<ns below $row>": lambda: isinstance(value, str) and value.isdigit() and int(value) < int(names["$row"]),
-              "<numeric>": lambda: isinstance(value, str) and float(value) >= 0, "<absent>": lambda: value is ...,
-              "<list>": lambda: isinstance(value, list), "<list or null>": lambda: value is None or isinstance(value, list),
-              "<strings>": lambda: isinstance(value, list) and bool(value) and all(isinstance(v, str) for v in value)}
-    return checks[want]()
-
-
 def main():
     tap = Tap()
-    with open(os.path.join(FOLDER, "requests.json")) as f:
+    with open(os.path.join(FOLDER, "logs.json")) as f:
         requests = json.load(f)
     base = time.time_ns() // S * S - 1800 * S
     with Server(["--retention", "0"]) as server:

@@ -288,6 +288,15 @@ static void test_search(void)
             "a search's answer: zeros are left out");
     struct slice bytes = encoded_search(&r, ENCODE_PROTOBUF);
     ok(slice_find(bytes, from_hex("42" "0c" "0a04" "63617274" "1204" "0802" "1001")) != SIZE_MAX, "statistics of services are a map");
+    struct buf b;
+    buf_init(&b, 0);
+    encode_trace_search(&b, &r, false, ENCODE_JSON);
+    ok(slice_find(buf_slice(&b), SLICE("\"name\"")) == SIZE_MAX, "names that nobody asked for are left out");
+    spans[0].name_asked = true;
+    buf_reset(&b);
+    encode_trace_search(&b, &r, false, ENCODE_JSON);
+    ok(slice_find(buf_slice(&b), SLICE("\"name\":\"GET /x\"")) != SIZE_MAX, "those that are asked for are not");
+    buf_done(&b);
     struct trace_search_result none = {.warnings = {(const char *[]){"damaged"}, 1}};
     is_text(encoded_search(&none, ENCODE_JSON), "{\"traces\":[],\"metrics\":{\"totalJobs\":1}}", "what is missing is a job that was not completed");
     is_text(to_hex(encoded_search(&none, ENCODE_PROTOBUF)), "12022801", "and in protobuf");

@@ -1,15 +1,18 @@
 /*
- * loadgen.c -- pushes realistic log lines over N connections and tells how long each push took.
+ * loadgen.c -- pushes realistic log lines, or spans, over N connections and tells how long each push took.
  *
  *     loadgen HOST:PORT [--bytes N] [--connections N] [--seed N] [--push-bytes N]
+ *     loadgen HOST:PORT --spans N [--connections N] [--seed N] [--push-spans N]
  *
  * Lines are nginx access logs, JSON application logs and logfmt, one third each, made from a seed: the same
- * seed makes the same lines. Pushes are protobuf in snappy, as promtail sends them. Prints one JSON object.
+ * seed makes the same lines. Pushes are protobuf in snappy, as promtail sends them. Spans are of otlp_gen.h, pushed as
+ * OpenTelemetry's collector does. Prints one JSON object.
  */
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/codec.h"
 #include "lines.h"
+#include "otlp_gen.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -32,10 +35,12 @@ struct options {
     unsigned connections;
     uint64_t seed;
     uint64_t push_bytes;
+    uint64_t spans; // 0: lines
+    uint32_t push_spans;
 };
 
-static struct options options = {.bytes = 1000 * 1000 * 1000, .connections = 4, .seed = 1, .push_bytes = 1000 * 1000};
-static _Atomic uint64_t bytes_taken, lines_sent, body_bytes, failures;
+static struct options options = {.bytes = 1000 * 1000 * 1000, .connections = 4, .seed = 1, .push_bytes = 1000 * 1000, .push_spans = 1000};
+static _Atomic uint64_t bytes_taken, lines_sent, spans_taken, body_bytes, failures;
 static int64_t *latencies;
 static _Atomic uint32_t latencies_count;
 static int64_t base_ns;
@@ -121,12 +126,13 @@ static bool send_all(int fd, const void *bytes, size_t len)
 }
 
 // The status of one push, or -1. Answers without a body only.
-static int push(int fd, const char *body, size_t len)
+static int push(int fd, const char *path, const void *body, size_t len)
 {
     char head[256], answer[2048];
     int head_len = snprintf(head, sizeof head,
-                            "POST /loki/api/v1/push HTTP/1.1\r\nHost: mstore\r\nContent-Type: "
-                            "application/x-protobuf\r\nContent-Length: %zu\r\n\r\n", len);
+                            "POST %s HTTP/1.1\r\nHost: mstore\r\nContent-Type: "
+                            "application/x-protobuf\r\nContent-Length: %zu\r\n\r\n",
+                            path, len);
     if (!send_all(fd, head, (size_t)head_len) || !send_all(fd, body, len))
         return -1;
     size_t got = 0;
@@ -140,6 +146,46 @@ static int push(int fd, const char *body, size_t len)
             return atoi(answer + 9);
     }
     return -1;
+}
+
+// Sends one push and notes what became of it. False: no further ones.
+static bool push_timed(int fd, const char *path, int wanted, const void *body, size_t len)
+{
+    int64_t begun_ns = clock_mono_ns();
+    int status = push(fd, path, body, len);
+    if (status != wanted) {
+        fprintf(stderr, "loadgen: push answered %d\n", status);
+        atomic_fetch_add(&failures, 1);
+        return false;
+    }
+    uint32_t at = atomic_fetch_add(&latencies_count, 1);
+    if (at < PUSHES_MAX)
+        latencies[at] = clock_mono_ns() - begun_ns;
+    atomic_fetch_add(&body_bytes, len);
+    return true;
+}
+
+static void *span_pusher(void *arg)
+{
+    unsigned thread = (unsigned)(uintptr_t)arg;
+    struct otlp_gen *g = otlp_gen_new(options.seed * 1000003 + thread + 1, (uint64_t)base_ns);
+    struct buf body;
+    buf_init(&body, 0);
+    int fd = connect_to();
+    while (fd >= 0 && atomic_load(&spans_taken) < options.spans) {
+        buf_reset(&body);
+        uint32_t spans = otlp_gen_request(g, options.push_spans, &body);
+        if (!push_timed(fd, "/v1/traces", 200, body.ptr, body.len))
+            break;
+        atomic_fetch_add(&spans_taken, spans);
+    }
+    if (fd < 0)
+        atomic_fetch_add(&failures, 1);
+    else
+        (void)close(fd);
+    buf_done(&body);
+    otlp_gen_free(g);
+    return NULL;
 }
 
 static void *pusher(void *arg)
@@ -156,18 +202,9 @@ static void *pusher(void *arg)
         uint64_t bytes = make_push(&seed, thread, turn, &plain, &stream);
         size_t len = snappy_max_compressed_length(plain.len);
         (void)snappy_compress((const char *)plain.ptr, plain.len, packed, &len);
-        int64_t begun_ns = clock_mono_ns();
-        int status = push(fd, packed, len);
-        if (status != 204) {
-            fprintf(stderr, "loadgen: push answered %d\n", status);
-            atomic_fetch_add(&failures, 1);
+        if (!push_timed(fd, "/loki/api/v1/push", 204, packed, len))
             break;
-        }
-        uint32_t at = atomic_fetch_add(&latencies_count, 1);
-        if (at < PUSHES_MAX)
-            latencies[at] = clock_mono_ns() - begun_ns;
         atomic_fetch_add(&bytes_taken, bytes);
-        atomic_fetch_add(&body_bytes, len);
     }
     if (fd < 0)
         atomic_fetch_add(&failures, 1);
@@ -187,7 +224,9 @@ static int by_value(const void *a, const void *b)
 
 static int usage(void)
 {
-    fputs("usage: loadgen HOST:PORT [--bytes N] [--connections N] [--seed N] [--push-bytes N]\n", stderr);
+    fputs("usage: loadgen HOST:PORT [--bytes N] [--connections N] [--seed N] [--push-bytes N]\n"
+          "       loadgen HOST:PORT --spans N [--connections N] [--seed N] [--push-spans N]\n",
+          stderr);
     return 2;
 }
 
@@ -208,6 +247,10 @@ static bool read_options(int argc, char **argv)
             options.seed = value;
         else if (strcmp(argv[i], "--push-bytes") == 0 && value > 0)
             options.push_bytes = value;
+        else if (strcmp(argv[i], "--spans") == 0 && value > 0)
+            options.spans = value;
+        else if (strcmp(argv[i], "--push-spans") == 0 && value > 0 && value <= UINT32_MAX)
+            options.push_spans = (uint32_t)value;
         else
             return false;
     }
@@ -224,15 +267,15 @@ int main(int argc, char **argv)
     pthread_t threads[CONNECTIONS_MAX];
     int64_t begun_ns = clock_mono_ns();
     for (unsigned i = 0; i < options.connections; i++)
-        assert(pthread_create(&threads[i], NULL, pusher, (void *)(uintptr_t)i) == 0);
+        assert(pthread_create(&threads[i], NULL, options.spans > 0 ? span_pusher : pusher, (void *)(uintptr_t)i) == 0);
     for (unsigned i = 0; i < options.connections; i++)
         (void)pthread_join(threads[i], NULL);
     double seconds = (double)(clock_mono_ns() - begun_ns) / 1e9;
     uint32_t count = latencies_count < PUSHES_MAX ? latencies_count : PUSHES_MAX;
     qsort(latencies, count, sizeof *latencies, by_value);
-    printf("{\"seconds\":%.3f,\"line_bytes\":%" PRIu64 ",\"lines\":%" PRIu64 ",\"body_bytes\":%" PRIu64
+    printf("{\"seconds\":%.3f,\"line_bytes\":%" PRIu64 ",\"lines\":%" PRIu64 ",\"spans\":%" PRIu64 ",\"body_bytes\":%" PRIu64
            ",\"pushes\":%u,\"failures\":%" PRIu64 ",\"median_ms\":%.2f,\"p99_ms\":%.2f}\n",
-           seconds, (uint64_t)bytes_taken, (uint64_t)lines_sent, (uint64_t)body_bytes, count,
+           seconds, (uint64_t)bytes_taken, (uint64_t)lines_sent, (uint64_t)spans_taken, (uint64_t)body_bytes, count,
            (uint64_t)failures, count > 0 ? (double)latencies[count / 2] / 1e6 : 0,
            count > 0 ? (double)latencies[count - 1 - count / 100] / 1e6 : 0);
     return failures > 0;

@@ -64,7 +64,8 @@ static void put_varint_field(struct buf *b, uint32_t number, uint64_t value)
 static bool is_json(struct slice content_type)
 {
     struct slice json = SLICE("application/json");
-    return content_type.len >= json.len && strncasecmp((const char *)content_type.ptr, (const char *)json.ptr, json.len) == 0;
+    return content_type.len >= json.len &&
+           strncasecmp((const char *)content_type.ptr, (const char *)json.ptr, json.len) == 0;
 }
 
 static void set_body(struct push_answer *answer, const char *type, const struct buf *b, struct arena *a)

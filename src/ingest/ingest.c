@@ -38,8 +38,8 @@ static bool decompress(struct push_kind kind, struct slice body, struct arena *a
                        struct err *err)
 {
     static const enum inflate_format formats[] = {
-        [PUSH_GZIP] = INFLATE_GZIP, [PUSH_DEFLATE] = INFLATE_DEFLATE, [PUSH_ZSTD] = INFLATE_ZSTD, [PUSH_LZ4] = INFLATE_LZ4,
-        [PUSH_ZLIB] = INFLATE_ZLIB};
+        [PUSH_GZIP] = INFLATE_GZIP, [PUSH_DEFLATE] = INFLATE_DEFLATE, [PUSH_ZSTD] = INFLATE_ZSTD,
+        [PUSH_LZ4] = INFLATE_LZ4,   [PUSH_ZLIB] = INFLATE_ZLIB};
     *out = body.len > 0 ? body : SLICE(""); // never a NULL pointer
     if (kind.encoding != PUSH_PLAIN && !inflate_body(formats[kind.encoding], *out, a, out, err))
         return false;
@@ -254,8 +254,8 @@ bool ingest_decode(void *ctx, struct slice payload, struct arena *a, struct batc
 bool ingest_payload_info(struct slice payload, struct ingest_payload_info *info_out, struct err *err)
 {
     static const char *const formats[] = {
-        "",           "protobuf",        "json",        "json-legacy",     "otlp-protobuf",  "otlp-json", "spans-protobuf",
-        "spans-json", "zipkin-json", "zipkin-protobuf", "zipkin-v1-json", "jaeger-thrift"};
+        "",               "protobuf",   "json",        "json-legacy",     "otlp-protobuf",  "otlp-json",
+        "spans-protobuf", "spans-json", "zipkin-json", "zipkin-protobuf", "zipkin-v1-json", "jaeger-thrift"};
     static const char *const encodings[] = {"none", "gzip", "deflate", "zstd", "lz4", "zlib"};
     struct payload_head head;
     struct slice body;

@@ -1,5 +1,6 @@
 /*
- * negotiate.h -- what a push body is, by its headers (loki-http.md 17.1, traces-http.md 6, 9, 10), and the WAL payload's header.
+ * negotiate.h -- what a push body is, by its headers (loki-http.md 17.1, traces-http.md 6, 9, 10), and the WAL payload's
+ * header.
  */
 #pragma once
 

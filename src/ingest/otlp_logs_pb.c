@@ -1,4 +1,4 @@
-/* otlp_logs_pb.c -- log records of OpenTelemetry in protobuf (opentelemetry-proto, logs/v1). Everything borrows from the body. */
+/* otlp_logs_pb.c -- log records of OpenTelemetry in protobuf (logs/v1). Everything borrows from the body. */
 #include "ingest/format.h"
 
 #include "ingest/otlp_logs.h"

@@ -175,7 +175,8 @@ static bool add_link(struct mapping *m, struct slice text)
 {
     struct slice parts[4], attributes;
     uint8_t trace_id[TRACE_ID_BYTES], span_id[SPAN_ID_BYTES];
-    struct span_link link = {.trace_id = slice_of(trace_id, sizeof trace_id), .span_id = slice_of(span_id, sizeof span_id)};
+    struct span_link link = {.trace_id = slice_of(trace_id, sizeof trace_id),
+                             .span_id = slice_of(span_id, sizeof span_id)};
     if (split(text, parts, COUNT_OF(parts)) < COUNT_OF(parts) || !hex_decode(parts[0], trace_id, sizeof trace_id) ||
         !hex_decode(parts[1], span_id, sizeof span_id) || !split_last(parts[3], &attributes, &link.dropped_attributes) ||
         !take_json_attributes(attributes, m->a, &link.attributes))
@@ -248,7 +249,8 @@ void zipkin_add_endpoint(struct span_attributes *to, const struct zipkin_endpoin
     if (endpoint->ip.len > 0)
         add_text(to, slice_cstr(ip), endpoint->ip);
     if (endpoint->port != 0)
-        to->items[to->count++] = (struct span_attribute){slice_cstr(port), {.kind = VALUE_INT, .integer = endpoint->port}};
+        to->items[to->count++] =
+            (struct span_attribute){slice_cstr(port), {.kind = VALUE_INT, .integer = endpoint->port}};
 }
 
 static void place_endpoints(struct mapping *m, const struct zipkin_span *z)

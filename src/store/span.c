@@ -401,14 +401,13 @@ static void take_status(struct pb *p, struct slice bytes, struct span *out)
     (void)good(p, &m);
 }
 
-static void take_id(struct pb *p, struct slice id, uint8_t *to, size_t bytes, bool optional)
+// Zeros when it is none. Of IDs given twice the last counts, so a wrong length is no failure yet.
+static void take_id(struct slice id, uint8_t *to, size_t bytes)
 {
     if (id.len == bytes)
         memcpy(to, id.ptr, bytes);
-    else if (id.len == 0 && optional)
-        memset(to, 0, bytes);
     else
-        p->bad = bytes == TRACE_ID_BYTES ? "invalid TraceID length" : "invalid SpanID length";
+        memset(to, 0, bytes);
 }
 
 // Where the fields of one number lie: mostly side by side.
@@ -450,16 +449,16 @@ static void take_span_field(struct pb *m, const struct pb_field *f, struct arena
 {
     switch ((enum span_wire_field)f->number) {
     case SPAN_TRACE_ID:
-        take_id(m, f->bytes, out->trace_id, TRACE_ID_BYTES, false);
+        take_id(f->bytes, out->trace_id, TRACE_ID_BYTES);
         break;
     case SPAN_SPAN_ID:
-        take_id(m, f->bytes, out->span_id, SPAN_ID_BYTES, false);
+        take_id(f->bytes, out->span_id, SPAN_ID_BYTES);
         break;
     case SPAN_TRACE_STATE:
         out->trace_state = f->bytes;
         break;
     case SPAN_PARENT_ID:
-        take_id(m, f->bytes, out->parent_id, SPAN_ID_BYTES, true);
+        take_id(f->bytes, out->parent_id, SPAN_ID_BYTES);
         break;
     case SPAN_NAME:
         out->name = f->bytes;
@@ -513,6 +512,10 @@ bool span_parse(struct slice message, struct arena *a, struct span *out, struct 
         else
             take_span_field(&m, &f, a, &attributes, out);
     }
+    if (m.bad == NULL && all_zero(slice_of(out->trace_id, TRACE_ID_BYTES)))
+        m.bad = "invalid TraceID length";
+    if (m.bad == NULL && all_zero(slice_of(out->span_id, SPAN_ID_BYTES)))
+        m.bad = "invalid SpanID length";
     out->events = run_fields(&events, message, SPAN_EVENT, a);
     out->links = run_fields(&links, message, SPAN_LINK, a);
     return parsed(&m, a, "span", err);

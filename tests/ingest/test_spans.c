@@ -291,6 +291,20 @@ static void test_wire(void)
     }
 }
 
+// Of fields given twice the last counts, whatever the first was.
+static void test_ids_given_twice(void)
+{
+    AUTO(buf_done) struct buf message, frame, body;
+    buf_init(&message, 0);
+    buf_init(&frame, 0);
+    buf_init(&body, 0);
+    buf_put_slice(&message, SLICE("\x0a\x01\x07\x12\x02\x07\x07\x22\x00"));
+    span_put(&message, &plain);
+    put_message(&frame, 2, buf_slice(&message));
+    put_request(&body, SLICE(""), SLICE(""), buf_slice(&frame));
+    is_protobuf(buf_slice(&body), "0102030405060708090a0b0c0d0e0f10/0102030405060708 0..0 name \"op\" of {}", "IDs given twice");
+}
+
 // Fields in an order that exporters do not use: spans first, then scope, then resource; a resource in two parts; the
 // children of a resource as they were called before protocol 0.15.
 static void test_order_and_merging(void)
@@ -604,6 +618,7 @@ int main(int argc, char **argv)
     test_truncation_at_every_byte();
     test_truncated_spans();
     test_wire();
+    test_ids_given_twice();
     test_order_and_merging();
     test_empty_requests();
     test_depth();

@@ -1,5 +1,5 @@
 /*
- * test_tql_store.c -- tql_eval.cases and tql_metrics.cases through a store: the traces of traceql.md 17 in heads, in segments, and spread over
+ * test_tql_store.c -- tql_eval.cases, tql_metrics.cases and tql_values.cases through a store: the traces of traceql.md 17 in heads, in segments, and spread over
  * both, sent twice.
  */
 #include "batches.h"
@@ -125,6 +125,40 @@ static void run_metrics(struct slice input, struct buf *out)
     arena_done(&a);
 }
 
+// --- names and values -------------------------------------------------------------------------------------
+
+// `TAG|FILTER`: values; `flat TAG|`: those of old clients; `names|FILTER`: names by scope.
+static void run_values(struct slice input, struct buf *out)
+{
+    struct arena a;
+    struct err err;
+    arena_init(&a, 64 * MIB);
+    size_t bar = slice_find(input, SLICE("|"));
+    struct slice tag = slice_of(input.ptr, bar);
+    bool flat = slice_starts(tag, SLICE("flat "));
+    struct trace_tags_options o = {
+        .from_ns = (int64_t)FIXTURE_T0, .to_ns = (int64_t)FIXTURE_T0 + INT64_C(60000000000), .filter = slice_from(input, bar + 1)};
+    struct query_context context = {.store = st, .crew = crew, .tenant = SLICE("t"), .arena = &a};
+    struct trace_tag_values values;
+    struct trace_tags tags;
+    if (slice_eq(tag, SLICE("names"))) {
+        static const char *const scopes[] = {"resource", "span", "event", "link", "instrumentation"};
+        must(trace_tag_names(&o, ~0U, &context, &tags, &err), &err);
+        for (int i = 0; i < TRACE_SCOPES_COUNT; i++) {
+            buf_printf(out, "%s%s:", i == 0 ? "" : "; ", scopes[i]);
+            for (uint32_t n = 0; n < tags.counts[i]; n++)
+                buf_printf(out, " %.*s", SLICE_FMT(tags.names[i][n]));
+        }
+    } else if (flat ? trace_tag_values_flat(&o, slice_from(tag, 5), &context, &values, &err)
+                    : trace_tag_values(&o, tag, &context, &values, &err)) {
+        for (uint32_t i = 0; i < values.count; i++)
+            buf_printf(out, "%s%s %.*s", i == 0 ? "" : ", ", values.items[i].type, SLICE_FMT(values.items[i].text));
+    } else {
+        buf_put_cstr(out, err.text);
+    }
+    arena_done(&a);
+}
+
 // --- tag search and traces by ID --------------------------------------------------------------------------
 
 static void search(const struct trace_search_options *options, const char *want, const char *what)
@@ -207,6 +241,7 @@ static void run_all(char **tables, const char *where)
 {
     ok(cases_run(tables[1], run) > 100, "%s: the table was read", where);
     ok(cases_run(tables[2], run_metrics) > 30, "%s: the table of metrics was read", where);
+    ok(cases_run(tables[3], run_values) > 30, "%s: the table of values was read", where);
     test_tags();
     test_by_id();
     store_close(st);

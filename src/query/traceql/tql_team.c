@@ -2,6 +2,7 @@
 #include "query/traceql/tql_team.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "query/crew.h"
 
 #include <assert.h>
@@ -89,6 +90,34 @@ bool tql_team_select(struct tql_team *team, int64_t from_ns, int64_t to_ns, bool
         return false;
     w->stats.blocks += team->blocks_count;
     return true;
+}
+
+bool tql_has_trace(const uint64_t *hashes, size_t count, const uint8_t trace_id[TRACE_ID_BYTES])
+{
+    uint64_t hash = hash64(slice_of(trace_id, TRACE_ID_BYTES));
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (hashes[middle] < hash)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < count && hashes[low] == hash;
+}
+
+bool tql_team_split(struct tql_team *team, struct err *err)
+{
+    uint64_t *split = NULL;
+    if (!view_split_traces(team->view, &team->workers[0].arena, &split, &team->split_count, err))
+        return false;
+    team->split = split;
+    return true;
+}
+
+bool tql_team_is_whole(const struct tql_team *team, const uint8_t trace_id[TRACE_ID_BYTES])
+{
+    return !tql_has_trace(team->split, team->split_count, trace_id);
 }
 
 struct team_run {

@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-enum { BLOCK_TASKS_MAX = 64, TRACE_TASKS_MAX = 32 };
+enum { BLOCK_TASKS_MAX = 64, COMPARE_TASKS_MAX = 16, TRACE_TASKS_MAX = 16 }; // compare() holds much for each
 
 static bool is_spread(const struct tql_metrics_run *m, const uint8_t trace_id[TRACE_ID_BYTES])
 {
@@ -50,7 +50,8 @@ bool tql_metrics_prepare(struct tql_metrics_run *m, struct err *err)
         return false;
     m->spread = spread;
     uint32_t blocks = m->team.blocks_count;
-    m->tasks = blocks < BLOCK_TASKS_MAX ? blocks : BLOCK_TASKS_MAX;
+    uint32_t tasks_max = metrics->fn == TQL_M_COMPARE ? COMPARE_TASKS_MAX : BLOCK_TASKS_MAX;
+    m->tasks = blocks < tasks_max ? blocks : tasks_max;
     m->block_first = arena_array(a, m->tasks + (size_t)1, sizeof *m->block_first);
     m->traces = arena_zalloc(a, (m->tasks + (size_t)1) * sizeof *m->traces);
     if (m->block_first == NULL || m->traces == NULL)

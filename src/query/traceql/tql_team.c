@@ -27,12 +27,17 @@ bool tql_team_begin(struct tql_team *team, const struct query_context *context, 
     return view_begin(context->store, context->tenant, &team->view, err);
 }
 
-static void warn(struct tql_worker *w, const char *text)
+void tql_worker_warn(struct tql_worker *w, const char *text)
 {
     if (w->warnings_count == WARNINGS_MAX ||
         !arena_grow(&w->arena, (void **)&w->warnings, sizeof *w->warnings, w->warnings_count, &w->warnings_room))
         return;
-    w->warnings[w->warnings_count++] = arena_printf(&w->arena, "incomplete result: damaged data was left out: %s", text);
+    w->warnings[w->warnings_count++] = arena_printf(&w->arena, "incomplete result: %s", text);
+}
+
+static void warn(struct tql_worker *w, const char *text)
+{
+    tql_worker_warn(w, arena_printf(&w->arena, "damaged data was left out: %s", text));
 }
 
 

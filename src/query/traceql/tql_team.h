@@ -56,6 +56,8 @@ MUST_CHECK bool tql_team_run(struct tql_team *team, uint32_t tasks, bool (*work)
 // Hands arenas, statistics and warnings over. To be called once after begin, whatever happened.
 void tql_team_end(struct tql_team *team, struct trace_stats *stats, struct trace_warnings *warnings);
 
+// Tells what the answer lacks.
+void tql_worker_warn(struct tql_worker *w, const char *text);
 // Ends a task: false, with the error noted. ERR_CORRUPT becomes a warning instead, and true is returned.
 bool tql_worker_fail(struct tql_worker *w, const struct err *err);
 bool tql_worker_memory(struct tql_worker *w); // false, noted, when one of its arenas is full

@@ -96,6 +96,7 @@
 #define QUERY_REGEX_BYTES_MAX (8 * MIB)          // 400; compiled size of one regex
 
 #define TRACEQL_TEXT_BYTES_MAX UINT64_C(131072)  // 400; traceql.md 2
+#define TRACEQL_COMPARE_VALUES_MAX UINT32_C(1000) // of one attribute in one task; further ones are left out, with a warning
 #define TRACEQL_DEPTH_MAX 64                     // 400; parentheses and signs in each other
 #define TRACEQL_TREE_MAX 512                     // 400; height of an expression's tree, so operands chained
 

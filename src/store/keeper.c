@@ -162,11 +162,11 @@ static struct timespec mono_at(int64_t mono_ns)
     return (struct timespec){.tv_sec = mono_ns / NS_PER_S, .tv_nsec = mono_ns % NS_PER_S};
 }
 
-// Waits for work, a stop, or the tick. False to stop.
-static bool wait_for_work(struct store *st, int64_t not_before_ns, bool *work_out)
+// Waits for something to seal, which may not be before one time, or until upkeep is due. False to stop.
+static bool wait_for_work(struct store *st, int64_t not_before_ns, int64_t upkeep_ns, bool *work_out)
 {
     pthread_mutex_lock(&st->keeper_lock);
-    struct timespec until = mono_at(clock_mono_ns() + KEEPER_TICK_NS);
+    struct timespec until = mono_at(upkeep_ns);
     for (bool in_time = true; in_time && !st->stop;) {
         bool may = st->hurry || clock_mono_ns() >= not_before_ns;
         if ((st->frozen_count > 0 && may) || st->upkeep_asked > st->upkeep_done)
@@ -227,8 +227,8 @@ static bool may_go_on(struct store *st)
     return go_on;
 }
 
-// What is done between seals.
-static void upkeep(struct store *st)
+// What is done between seals. False when one came in between.
+static bool upkeep(struct store *st)
 {
     pthread_mutex_lock(&st->keeper_lock);
     uint64_t asked = st->upkeep_asked;
@@ -237,22 +237,25 @@ static void upkeep(struct store *st)
     retain(st);
     while (compact(st))
         if (!may_go_on(st))
-            return; // seals first; what is left to do is found again
+            return false; // what is left to do is found again
     retain_sweep(st);
     pthread_mutex_lock(&st->keeper_lock);
     st->upkeep_done = asked;
     pthread_cond_broadcast(&st->published);
     pthread_mutex_unlock(&st->keeper_lock);
+    return true;
 }
 
 static void *keeper_main(void *arg)
 {
     struct store *st = arg;
     int64_t pause_ns = KEEPER_PAUSE_NS_MIN, not_before_ns = 0;
+    int64_t upkeep_ns = clock_mono_ns() + KEEPER_TICK_NS; // seals do not put it off
     bool work;
-    while (wait_for_work(st, not_before_ns, &work)) {
+    while (wait_for_work(st, not_before_ns, upkeep_ns, &work)) {
         if (!work) {
-            upkeep(st);
+            bool finished = upkeep(st);
+            upkeep_ns = clock_mono_ns() + (finished ? KEEPER_TICK_NS : 0);
         } else if (seal_oldest(st)) {
             pause_ns = KEEPER_PAUSE_NS_MIN;
             not_before_ns = 0;

@@ -61,6 +61,7 @@
     X(DELETED_ENTRIES, "mstore_dropped_entries_total", "reason=\"deleted\"", "Entries taken away, by reason.") \
     X(DUPLICATE_ENTRIES, "mstore_dropped_entries_total", "reason=\"duplicate\"", "Entries taken away, by reason.") \
     X(DELETE_REQUESTS, "mstore_delete_requests_total", "", "Requests to delete that were accepted.") \
+    X(SWEPT_STREAMS, "mstore_swept_streams_total", "", "Streams taken out of the index: no segment names them.") \
     X(COMPACTIONS, "mstore_compactions_total", "", "Rewrites of segments that were published.") \
     X(COMPACTION_FAILURES, "mstore_compaction_failures_total", "", "Rewrites of segments that failed.") \
     X(COMPACTION_SEGMENTS, "mstore_compaction_segments_total", "", "Segments that rewrites replaced.") \

@@ -10,14 +10,11 @@
 
 #include "base/codec.h"
 #include "index/keys.h"
+#include "index/state.h"
 #include "index/traces.h"
 
 #include <assert.h>
 #include <stdlib.h>
-
-struct index {
-    struct kv *kv; // owned
-};
 
 enum { INDEX_VERSION = 1 };
 

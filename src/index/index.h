@@ -96,6 +96,18 @@ struct index_swap {
 };
 MUST_CHECK bool index_swap(struct index *index, const struct index_swap *swap, struct err *err);
 
+// Removes streams that no segment names any more, with their postings, and days before any segment's, piece by piece: one call
+// looks at a bounded number. Zeroed to begin; `done` when all were looked at once. Whoever fetches labels by stream ID must hold
+// no segment that was dropped since.
+struct index_sweep {
+    uint32_t ns;
+    uint64_t stream; // next to look at
+    bool days;       // streams are through
+    bool done;
+    uint64_t streams_removed, days_removed;
+};
+MUST_CHECK bool index_sweep(struct index *index, struct index_sweep *sweep, uint32_t day_first, struct err *err);
+
 // --- reading ----------------------------------------------------------------------------------------
 
 struct index_read {

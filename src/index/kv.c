@@ -222,6 +222,14 @@ void kv_del(struct kv_txn *txn, enum kv_table table, struct slice key)
     (void)settle(txn, mdb_del(txn->handle, txn->kv->dbis[table], &k, NULL), "delete");
 }
 
+void kv_del_dup(struct kv_txn *txn, enum kv_table table, struct slice key, struct slice value)
+{
+    if (txn->rc != 0)
+        return;
+    MDB_val k = val_of(key), v = val_of(value);
+    (void)settle(txn, mdb_del(txn->handle, txn->kv->dbis[table], &k, &v), "delete");
+}
+
 uint64_t kv_entries(struct kv_txn *txn, enum kv_table table)
 {
     MDB_stat stat = {0};

@@ -61,6 +61,7 @@ void kv_put(struct kv_txn *txn, enum kv_table table, struct slice key, struct sl
 // Does nothing when the key (or, among duplicates, the pair) is there already.
 void kv_put_new(struct kv_txn *txn, enum kv_table table, struct slice key, struct slice value);
 void kv_del(struct kv_txn *txn, enum kv_table table, struct slice key); // absent is fine
+void kv_del_dup(struct kv_txn *txn, enum kv_table table, struct slice key, struct slice value); // one duplicate
 uint64_t kv_entries(struct kv_txn *txn, enum kv_table table);
 
 struct kv_cursor {

@@ -60,7 +60,7 @@ static void put_found_span(struct msgout *m, const struct found_span *s, bool na
 {
     struct msgout_mark mark = msgout_open(m, 1, NULL);
     put_id(m, 1, "spanID", s->span_id, SPAN_ID_BYTES);
-    if (names)
+    if (names || s->name_asked)
         msgout_string(m, 2, "name", s->name);
     msgout_u64(m, 3, "startTimeUnixNano", s->start_ns);
     msgout_u64(m, 4, "durationNanos", s->duration_ns);

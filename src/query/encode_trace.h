@@ -21,7 +21,7 @@ struct encode_trace_options {
 MUST_CHECK bool encode_trace(struct buf *b, const struct trace *trace, const struct encode_trace_options *options,
                              struct arena *scratch, struct err *err);
 
-// `names`: those of the spans too.
+// `names`: of all spans; else of those whose name the query asks for.
 void encode_trace_search(struct buf *b, const struct trace_search_result *result, bool names, enum encode_form form);
 
 // Always JSON (11.1). `series_max` is told where it was reached.

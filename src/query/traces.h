@@ -60,8 +60,6 @@ static inline void traceql_freep(struct traceql **query)
     traceql_free(*query);
 }
 bool traceql_is_metrics(const struct traceql *query);
-// Whether it mentions the spans' names.
-bool traceql_mentions_name(const struct traceql *query);
 // The canonical text (traceql.md 18.1).
 void traceql_print(const struct traceql *query, struct buf *out);
 
@@ -83,6 +81,7 @@ struct trace_search_options {
 struct found_span {
     uint8_t span_id[SPAN_ID_BYTES];
     struct slice name;
+    bool name_asked; // the query mentions names, and this one is as it asks
     uint64_t start_ns, duration_ns;
     struct span_attributes attributes;
 };

@@ -8,28 +8,49 @@
 
 #include <inttypes.h>
 
-static bool answer_stats(const struct app *app, const struct request *rq, struct response *rs, struct err *err)
+static bool read_stats(const struct app *app, const struct request *rq, struct query_index_stats *out, struct err *err)
 {
     struct params p;
     struct params_range range;
-    struct query_index_stats stats;
     AUTO(query_selector_done) struct query_selector selector = {0};
     struct query_context context = {.store = app->store, .tenant = rq->tenant, .arena = rq->arena};
-    if (!params_read(rq, &p, err) || !params_range(&p, clock_wall_ns(), &range, err) || !params_ordered(&range, err) ||
-        !query_selector_parse(params_get(&p, "query"), false, rq->arena, &selector, err) ||
-        !query_index_stats(&context, &selector, range.from_ns, range.to_ns, &stats, err))
-        return false;
-    rs->content_type = CONTENT_JSON;
-    buf_printf(&rs->body, "{\"streams\":%" PRIu64 ",\"chunks\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"entries\":%" PRIu64 "}\n",
-               stats.streams, stats.chunks, stats.bytes, stats.entries);
-    return true;
+    return params_read(rq, &p, err) && params_range(&p, clock_wall_ns(), &range, err) && params_ordered(&range, err) &&
+           query_selector_parse(params_get(&p, "query"), false, rq->arena, &selector, err) &&
+           query_index_stats(&context, &selector, range.from_ns, range.to_ns, out, err);
+}
+
+static void encode_stats(struct buf *b, const struct query_index_stats *s)
+{
+    buf_printf(b, "{\"streams\":%" PRIu64 ",\"chunks\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"entries\":%" PRIu64 "}",
+               s->streams, s->chunks, s->bytes, s->entries);
 }
 
 void api_index_stats(const struct app *app, const struct request *rq, struct response *rs)
 {
     struct err err;
-    if (!answer_stats(app, rq, rs, &err))
+    struct query_index_stats stats;
+    if (!read_stats(app, rq, &stats, &err)) {
         response_error(rs, &err, false);
+        return;
+    }
+    rs->content_type = CONTENT_JSON;
+    encode_stats(&rs->body, &stats);
+    buf_put_byte(&rs->body, '\n');
+}
+
+// Queries run on all cores by themselves, so whoever plans gets one shard with everything, whatever the size asked for.
+void api_index_shards(const struct app *app, const struct request *rq, struct response *rs)
+{
+    struct err err;
+    struct query_index_stats stats;
+    if (!read_stats(app, rq, &stats, &err)) {
+        response_error(rs, &err, false);
+        return;
+    }
+    rs->content_type = CONTENT_JSON;
+    buf_put_cstr(&rs->body, "{\"shards\":[{\"bounds\":{\"min\":\"0000000000000000\",\"max\":\"ffffffffffffffff\"},\"stats\":");
+    encode_stats(&rs->body, &stats);
+    buf_put_cstr(&rs->body, "}],\"statistics\":{}}\n");
 }
 
 // --- volume -----------------------------------------------------------------------------------------

@@ -19,8 +19,7 @@ static bool answer(const struct app *app, const struct request *rq, struct respo
     if (!trace_search(query, &options, &context, &result, err))
         return false;
     // Tempo tells names of spans where the query mentions them; Grafana's tables need them always.
-    bool names = query != NULL && (traceql_mentions_name(query) || api_trace_is_grafana(rq));
-    encode_trace_search(&rs->body, &result, names, api_trace_form(rq, rs));
+    encode_trace_search(&rs->body, &result, api_trace_is_grafana(rq), api_trace_form(rq, rs));
     return true;
 }
 

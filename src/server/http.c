@@ -187,18 +187,18 @@ static bool add_header(struct MHD_Response *r, const char *name, const char *val
     return MHD_add_response_header(r, name, value) == MHD_YES;
 }
 
-static bool add_allow(struct MHD_Response *r, unsigned methods)
+static const struct {
+    enum method method;
+    const char *name;
+} methods[] = {{METHOD_GET, "GET"}, {METHOD_POST, "POST"}, {METHOD_PUT, "PUT"}, {METHOD_DELETE, "DELETE"}, {METHOD_HEAD, "HEAD"}};
+
+static const char *allowed_methods(unsigned mask, struct arena *a)
 {
-    static const struct {
-        enum method method;
-        const char *name;
-    } all[] = {{METHOD_GET, "GET"}, {METHOD_POST, "POST"}, {METHOD_HEAD, "HEAD"}, {METHOD_PUT, "PUT"}, {METHOD_DELETE, "DELETE"}};
-    char text[64] = "";
-    size_t len = 0;
-    for (size_t i = 0; i < COUNT_OF(all); i++)
-        if (methods & all[i].method)
-            len += (size_t)snprintf(text + len, sizeof text - len, "%s%s", len > 0 ? ", " : "", all[i].name);
-    return add_header(r, "Allow", text);
+    const char *text = "";
+    for (size_t i = 0; i < COUNT_OF(methods); i++)
+        if ((mask & methods[i].method) != 0)
+            text = arena_printf(a, "%s%s%s", text, text[0] != '\0' ? ", " : "", methods[i].name);
+    return text;
 }
 
 // The tails' thread needs the socket no more.
@@ -262,10 +262,10 @@ static enum MHD_Result send_response(struct exchange *x)
         good = good && add_header(r, "Content-Encoding", "gzip");
     if (rs->retry_after_s > 0)
         good = good && add_header(r, "Retry-After", seconds);
+    if (rs->allow != 0)
+        good = good && add_header(r, "Allow", allowed_methods(rs->allow, &x->arena));
     if (rs->delete_request_id[0] != '\0')
         good = good && add_header(r, "X-Delete-Request-ID", rs->delete_request_id);
-    if (rs->allow != 0)
-        good = good && add_allow(r, rs->allow);
     if (rs->location != NULL)
         good = good && add_header(r, "Location", rs->location);
     x->state = EXCHANGE_ANSWERED;
@@ -296,12 +296,10 @@ static enum MHD_Result send_too_large(struct exchange *x, uint64_t bytes)
 
 static enum method method_of(const char *method)
 {
-    return strcmp(method, "GET") == 0      ? METHOD_GET
-           : strcmp(method, "POST") == 0   ? METHOD_POST
-           : strcmp(method, "HEAD") == 0   ? METHOD_HEAD
-           : strcmp(method, "PUT") == 0    ? METHOD_PUT
-           : strcmp(method, "DELETE") == 0 ? METHOD_DELETE
-                                           : METHOD_OTHER;
+    for (size_t i = 0; i < COUNT_OF(methods); i++)
+        if (strcmp(method, methods[i].name) == 0)
+            return methods[i].method;
+    return METHOD_OTHER;
 }
 
 static bool has_body(struct exchange *x)

@@ -15,14 +15,7 @@
 
 #include <stdatomic.h>
 
-enum method {
-    METHOD_GET = 1,
-    METHOD_POST = 2,
-    METHOD_HEAD = 4,
-    METHOD_PUT = 8,
-    METHOD_DELETE = 16,
-    METHOD_OTHER = 32,
-};
+enum method { METHOD_GET = 1, METHOD_POST = 2, METHOD_OTHER = 4, METHOD_PUT = 8, METHOD_DELETE = 16, METHOD_HEAD = 32 };
 
 // What all handlers share.
 struct app {
@@ -63,8 +56,8 @@ struct response {
     bool query; // an answer of the query side: may be compressed, varies with Accept-Encoding
     int retry_after_s;        // 0: no such header
     struct tail *tail;        // owned: the connection becomes a websocket that serves it
-    char delete_request_id[16]; // `X-Delete-Request-ID`; empty: none
     unsigned allow;           // 405: of enum method, what would have been right
+    char delete_request_id[16]; // `X-Delete-Request-ID`; empty: none
     const char *location;     // 301; borrowed, lives until the response was sent
     struct buf body;          // owned
 };

@@ -30,6 +30,7 @@ static const struct route routes[] = {
     {"/api/prom/label", READ, ROUTE_QUERY, TENANT_MANY, false, api_labels_legacy},
     {"/api/prom/label/{name}/values", READ, ROUTE_QUERY, TENANT_MANY, false, api_labels_legacy},
     {"/loki/api/v1/index/stats", READ, ROUTE_QUERY, TENANT_MANY, false, api_index_stats},
+    {"/loki/api/v1/index/shards", READ, ROUTE_QUERY, TENANT_MANY, false, api_index_shards},
     {"/loki/api/v1/index/volume", READ, ROUTE_QUERY, TENANT_MANY, false, api_index_volume},
     {"/loki/api/v1/index/volume_range", READ, ROUTE_QUERY, TENANT_MANY, false, api_index_volume_range},
     {"/loki/api/v1/detected_labels", READ, ROUTE_QUERY, TENANT_MANY, false, api_detected_labels},

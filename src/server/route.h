@@ -61,6 +61,7 @@ void api_buildinfo(const struct app *app, const struct request *rq, struct respo
 void api_query_legacy(const struct app *app, const struct request *rq, struct response *rs);
 void api_labels_legacy(const struct app *app, const struct request *rq, struct response *rs);
 void api_index_stats(const struct app *app, const struct request *rq, struct response *rs);
+void api_index_shards(const struct app *app, const struct request *rq, struct response *rs);
 void api_index_volume(const struct app *app, const struct request *rq, struct response *rs);
 void api_index_volume_range(const struct app *app, const struct request *rq, struct response *rs);
 void api_delete(const struct app *app, const struct request *rq, struct response *rs);

@@ -349,6 +349,8 @@ static bool run(struct compaction *c)
     int64_t begun_ns = clock_mono_ns();
     c->since_ns = begun_ns;
     if (rewrite(c, &stats, &row, &why)) {
+        if (stats.expired + stats.deleted > 0)
+            c->st->dropped_at = c->st->last_number;
         publish_unlink(c->st, c->gens, c->count);
         retain_forget(c->st, c->gens, c->count);
         settle_requests(c, row.entries > 0);

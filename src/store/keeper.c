@@ -238,6 +238,7 @@ static void upkeep(struct store *st)
     while (compact(st))
         if (!may_go_on(st))
             return; // seals first; what is left to do is found again
+    retain_sweep(st);
     pthread_mutex_lock(&st->keeper_lock);
     st->upkeep_done = asked;
     pthread_cond_broadcast(&st->published);

@@ -85,6 +85,8 @@ bool publish_swap(struct store *st, const uint64_t *gone, size_t gone_count, con
     }
     bool committed = index_swap(st->index, &swap, err) || commit_happened(st, number);
     settle_manifest(st, committed);
+    if (committed)
+        st->last_number = number;
     return committed;
 }
 

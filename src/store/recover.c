@@ -15,6 +15,7 @@
  *   N.seg, no row, all its inputs there     compaction cut short before its commit    removed
  *   N.seg, no row, input of a live one      compaction cut short after its commit     removed
  *   N.seg, no row otherwise                 the index is old or lost                  adopted from its footer
+ *   N.seg, no row, expired or deleted       retention cut short before its unlink             adopted, and dropped again
  *   N.seg unreadable, no row                damage                                    reported, left alone
  *   row alone                               damage (S2)                               reported, row kept: queries say so
  *

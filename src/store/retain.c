@@ -170,6 +170,7 @@ static bool drop(struct store *st, const uint64_t *gens, size_t count, struct er
     int64_t begun_ns = clock_mono_ns();
     if (!retain_unlink_logs(st, gens, count, err) || !publish_swap(st, gens, count, NULL, NULL, err))
         return false;
+    st->dropped_at = st->last_number;
     publish_unlink(st, gens, count);
     retain_forget(st, gens, count);
     metric_observe_ns(HISTOGRAM_RETENTION_SECONDS, (clock_mono_ns() - begun_ns) / (int64_t)count);
@@ -262,6 +263,41 @@ static bool evict_oldest(struct store *st)
     }
     manifest_unref(m);
     return dropped;
+}
+
+// --- the index --------------------------------------------------------------------------------------
+
+// The first day that anything is of; what heads hold is not in the index yet.
+static uint32_t first_day(struct store *st)
+{
+    int64_t first_ns = INT64_MAX;
+    struct manifest *m = manifest_now(st);
+    for (uint32_t i = 0; i < m->segments_count; i++)
+        if (m->segments[i].row.entries > 0 && m->segments[i].row.min_ns < first_ns)
+            first_ns = m->segments[i].row.min_ns;
+    manifest_unref(m);
+    return index_day(first_ns);
+}
+
+void retain_sweep(struct store *st)
+{
+    int64_t since_ns = clock_mono_ns();
+    struct err why;
+    while (st->dropped_at != 0 && view_oldest_manifest(st) >= st->dropped_at) {
+        if (st->sweep_for != st->dropped_at) // what was dropped meanwhile may be of streams that were looked at
+            st->sweep = (struct index_sweep){0};
+        st->sweep_for = st->dropped_at;
+        if (!index_sweep(st->index, &st->sweep, first_day(st), &why)) {
+            store_report(st, true, why.text);
+            return;
+        }
+        if (st->sweep.done) {
+            metric_add(COUNTER_SWEPT_STREAMS, st->sweep.streams_removed);
+            st->dropped_at = 0;
+        }
+        if (!keeper_yield(st, &since_ns, &why))
+            return;
+    }
 }
 
 // --- low water --------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ struct store {
     pthread_mutex_t manifest_lock;  // leaf: nothing is called under it but manifest.c
     struct manifest *manifest;      // the pointer; the object never changes
     struct manifest *manifest_next; // while its commit is under way (S3)
+    struct view *views; // that are not ended
 
     // The keeper and those who wait for it. Taken after gen_lock, before manifest_lock.
     pthread_mutex_t keeper_lock;
@@ -76,6 +77,10 @@ struct store {
     } *clean; // owned: requests to delete, and segments that hold nothing of what they select
     size_t clean_count;
     int64_t compact_not_before_ns; // after a failure; monotonic
+    uint64_t last_number;    // number of the manifest that was published last; 0: none yet
+    uint64_t dropped_at;     // of that by which entries went away last; 0: the index was swept since
+    uint64_t sweep_for;      // dropped_at of the sweep under way
+    struct index_sweep sweep;
 };
 
 // --- store.c ----------------------------------------------------------------------------------------
@@ -127,8 +132,15 @@ bool publish_garbage(const struct store *st);
 
 // Drops segments that have expired whole, then the oldest above the cap; notes how much the disk has left.
 void retain(struct store *st);
+// Takes what no segment names any more out of the index, once after segments were dropped, if no view still needs it.
+void retain_sweep(struct store *st);
 // Looks how much the disk has left. Also called before the keeper runs.
 void retain_look(struct store *st);
+
+// --- view.c -----------------------------------------------------------------------------------------
+
+// The least manifest number among views that are not ended; UINT64_MAX: there are none.
+uint64_t view_oldest_manifest(struct store *st);
 
 // --- recover.c --------------------------------------------------------------------------------------
 

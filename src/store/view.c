@@ -21,6 +21,9 @@
 #include <stdlib.h>
 
 struct view {
+    struct store *store; // whose list of views it is in; NULL: in none yet
+    struct view *next, *previous; // store's manifest_lock, as the next
+    uint64_t number;              // of the manifest; 0: it is not chosen yet
     struct manifest *manifest; // one reference
     struct index *index;       // borrowed from the store
     struct index_read read;    // read_lock, where several threads may ask
@@ -70,6 +73,49 @@ static bool know_tenants(struct view *v, struct err *err)
     return true;
 }
 
+// Until view_end() the index keeps the labels of streams that the view's segments name; until its manifest is chosen, all.
+static void enlist(struct view *v, struct store *st)
+{
+    pthread_mutex_lock(&st->manifest_lock);
+    v->store = st;
+    v->next = st->views;
+    if (v->next != NULL)
+        v->next->previous = v;
+    st->views = v;
+    pthread_mutex_unlock(&st->manifest_lock);
+}
+
+static void number_view(struct view *v)
+{
+    pthread_mutex_lock(&v->store->manifest_lock);
+    v->number = v->manifest->number;
+    pthread_mutex_unlock(&v->store->manifest_lock);
+}
+
+static void delist(struct view *v)
+{
+    if (v->store == NULL)
+        return;
+    pthread_mutex_lock(&v->store->manifest_lock);
+    if (v->previous != NULL)
+        v->previous->next = v->next;
+    else
+        v->store->views = v->next;
+    if (v->next != NULL)
+        v->next->previous = v->previous;
+    pthread_mutex_unlock(&v->store->manifest_lock);
+}
+
+uint64_t view_oldest_manifest(struct store *st)
+{
+    uint64_t oldest = UINT64_MAX;
+    pthread_mutex_lock(&st->manifest_lock);
+    for (const struct view *v = st->views; v != NULL; v = v->next)
+        oldest = v->number < oldest ? v->number : oldest;
+    pthread_mutex_unlock(&st->manifest_lock);
+    return oldest;
+}
+
 bool view_begin(struct store *st, struct slice tenants, struct view **view_out, struct err *err)
 {
     AUTO(view_endp) struct view *v = calloc(1, sizeof *v);
@@ -83,6 +129,7 @@ bool view_begin(struct store *st, struct slice tenants, struct view **view_out, 
     v->deletions = deletions_active(st->deletions);
     if (!tenants_read(tenants, &v->tenants, err))
         return false;
+    enlist(v, st);
     // Ends: a commit takes far longer than a turn, and each turn misses only by a commit.
     while (v->manifest == NULL) {
         if (!index_read_begin(st->index, &v->read, err))
@@ -92,6 +139,7 @@ bool view_begin(struct store *st, struct slice tenants, struct view **view_out, 
             index_read_end(&v->read);
     }
     v->settled = false;
+    number_view(v);
     if (!know_tenants(v, err))
         return false;
     *view_out = MOVE(v);
@@ -115,6 +163,7 @@ void view_end(struct view *v)
     if (v == NULL)
         return;
     view_settle(v);
+    delist(v);
     manifest_unref(v->manifest);
     deletion_set_unref(v->deletions);
     pthread_mutex_destroy(&v->read_lock);

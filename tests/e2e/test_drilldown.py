@@ -32,6 +32,8 @@ def stats(tap, server, base, sizes, what):
     tap.equal((a["streams"], a["entries"], a["bytes"]), (1, 120, sizes["cart"]), "stats of one stream, " + what)
     tap.equal(ask('{app=~".+"}')["entries"], 240, "stats of all, " + what)
     tap.equal(ask('{app="nosuch"}'), {"streams": 0, "chunks": 0, "bytes": 0, "entries": 0}, "stats of nothing, " + what)
+    shards = server.get("/loki/api/v1/index/shards", {"query": '{app="cart"}', "start": base, "end": base + HOUR}).json()
+    tap.equal((len(shards["shards"]), shards["shards"][0]["stats"]), (1, a), "one shard with all of it, " + what)
     half = ask('{app="cart"}', end=base + HOUR // 2)["entries"]
     tap.ok(55 <= half <= 65, "half of the time is about half of the entries, " + what, half)
 

@@ -28,6 +28,7 @@ ENDPOINTS = {
     "label values": (API + "label/app/values", dict(RANGE, query=SELECTOR)),
     "series": (API + "series", dict(RANGE, **{"match[]": SELECTOR})),
     "index/stats": (API + "index/stats", dict(RANGE, query=SELECTOR)),
+    "index/shards": (API + "index/shards", dict(RANGE, query=SELECTOR, targetBytesPerShard="600MB")),
     "index/volume": (API + "index/volume", dict(RANGE, query=SELECTOR, limit="10", targetLabels="app", aggregateBy="series")),
     "index/volume_range": (API + "index/volume_range", dict(RANGE, query=SELECTOR, limit="10", targetLabels="app", aggregateBy="series", step="60")),
     "patterns": (API + "patterns", dict(RANGE, query=SELECTOR, step="10s")),
@@ -44,7 +45,7 @@ RANGED = [name for name in ENDPOINTS if name not in ("query", "format_query")]
 STEPPED = ["query_range", "query_range of a metric", "index/volume_range", "patterns", "detected_fields", "detected_field values"]
 LABELS = ["labels", "label", "label values", "legacy labels", "legacy values"]
 SERIES = ["series", "legacy series"]
-SELECTORS = ["labels", "label", "label values", "index/stats", "index/volume", "index/volume_range", "patterns", "detected_labels"]
+SELECTORS = ["labels", "label", "label values", "index/stats", "index/shards", "index/volume", "index/volume_range", "patterns", "detected_labels"]
 OPTIONAL = ["labels", "label", "label values", "detected_labels"]
 ANY = ["index/volume", "index/volume_range"]  # where {} stands for every stream
 FIELDS = ["detected_fields", "detected_field values"]
@@ -202,14 +203,14 @@ GET, POST, BOTH = "GET", "POST", "GET POST"
 ROUTES = {
     "/loki/api/v1/push": POST, "/api/prom/push": POST, "/otlp/v1/logs": POST, "/v1/logs": POST, "/flush": POST, "/loki/api/v1/query_range": BOTH, "/loki/api/v1/query": BOTH,
     "/api/prom/query": BOTH, "/loki/api/v1/labels": BOTH, "/loki/api/v1/label": BOTH, "/api/prom/label": BOTH, "/loki/api/v1/label/a/values": BOTH,
-    "/api/prom/label/a/values": BOTH, "/loki/api/v1/series": BOTH, "/api/prom/series": BOTH, "/loki/api/v1/index/stats": BOTH, "/loki/api/v1/index/volume": BOTH,
+    "/api/prom/label/a/values": BOTH, "/loki/api/v1/series": BOTH, "/api/prom/series": BOTH, "/loki/api/v1/index/stats": BOTH, "/loki/api/v1/index/shards": BOTH, "/loki/api/v1/index/volume": BOTH,
     "/loki/api/v1/index/volume_range": BOTH, "/loki/api/v1/patterns": BOTH, "/loki/api/v1/detected_labels": BOTH, "/loki/api/v1/detected_fields": BOTH,
     "/loki/api/v1/detected_field/a/values": BOTH, "/loki/api/v1/tail": GET, "/api/prom/tail": GET, "/loki/api/v1/format_query": BOTH, "/prometheus/api/v1/rules": GET,
     "/prometheus/api/v1/alerts": GET, "/loki/api/v1/drilldown-limits": GET, "/config/tenant/v1/limits": GET, "/loki/api/v1/status/buildinfo": GET, "/ready": GET,
     "/metrics": GET, "/config": GET, "/services": GET, "/log_level": BOTH,
 }
 UNKNOWN = ["/", "/loki", "/loki/api/v1", "/loki/api/v1/", "/loki/api/v2alpha/tail", "/loki/api/v1/labels/", "/loki/api/v1/label/a/values/", "/loki/api/v1/label/values",
-           "/loki/api/v1/label/a%2Fb/values", "/loki/api/v1/label/a/b/values", "/loki/api/v1/label/a/value", "/LOKI/api/v1/labels", "/loki/api/v1/index/shards", "/loki/api/v1/rules",
+           "/loki/api/v1/label/a%2Fb/values", "/loki/api/v1/label/a/b/values", "/loki/api/v1/label/a/value", "/LOKI/api/v1/labels", "/loki/api/v1/rules",
            "/api/prom/rules", "/api/prom/rules/test/test", "/ring", "/ingester/flush", "/memberlist", "/api/prom", "/loki/api/v1/detected_field/values", "/ready/", "/%72eady/x",
            "/\xff"]
 METHODS = ("GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "NONSENSE", "get")

@@ -125,6 +125,73 @@ static void test_segments_come_and_go(struct index *index)
     index_read_end(&read);
 }
 
+static size_t days_values(struct index *index, int64_t time_ns);
+
+static void test_sweep(struct index *index)
+{
+    enum { MANY = 5000 };
+    struct err err;
+    struct index_sweep sweep = {0};
+    const struct label_matcher long_one = {SLICE("app"), MATCH_EQ, slice_cstr(long_value), NULL, NULL};
+    const struct label_matcher v1 = {SLICE("app"), MATCH_EQ, SLICE("v1"), NULL, NULL};
+    const struct label_matcher any = {SLICE("app"), MATCH_RE, SLICE("v.*"), starts_with_v, NULL};
+    // More than one piece, of which generation 4 names every third.
+    struct index_stream *streams = arena_array(&arena, MANY, sizeof *streams);
+    for (int i = 0; i < MANY; i++) {
+        char value[16];
+        (void)snprintf(value, sizeof value, "v%05d", i);
+        struct slice kept = arena_copy(&arena, slice_cstr(value));
+        streams[i] = stream("t", encode("app", arena_printf(&arena, "%.*s", SLICE_FMT(kept)), "z"), INT64_C(86400000000000) * 3);
+    }
+    add(index, 3, streams, MANY);
+    size_t named = 0;
+    for (int i = 0; i < MANY; i++)
+        if (slice_find(streams[i].labels, SLICE("v00")) == SIZE_MAX)
+            streams[named++] = streams[i];
+    add(index, 4, streams, named);
+    struct index_swap drop = {.gone = (const uint64_t[]){3}, .gone_count = 1, .manifest = 5};
+    must(index_swap(index, &drop, &err), &err);
+    ok(selected(index, "t", &any, 1) == 3 + MANY, "streams of dropped segments are still known");
+    int pieces = 0;
+    for (; !sweep.done && pieces < 100; pieces++)
+        must(index_sweep(index, &sweep, index_day(0) + 3, &err), &err);
+    ok(sweep.done && pieces > 3, "a sweep ends after %d pieces", pieces);
+    is_int((int64_t)sweep.streams_removed, 4 + MANY - (int64_t)named, "what no segment names is removed");
+    is_int((int64_t)selected(index, "t", &any, 1), (int64_t)named + 1, "what one names stays, with its postings");
+    is_int((int64_t)selected(index, "t", &v1, 1), 1, "also of the oldest segment");
+    is_int((int64_t)selected(index, "u", &v1, 1), 0, "and of no other tenant");
+    is_int((int64_t)selected(index, "t", &long_one, 1), 0, "long pairs go too");
+    is_int((int64_t)days_values(index, 0), 0, "days before the first are gone");
+    ok(days_values(index, INT64_C(86400000000000) * 3) == MANY, "others stay");
+    struct index_sweep again = {0};
+    while (!again.done)
+        must(index_sweep(index, &again, 0, &err), &err);
+    is_int((int64_t)(again.streams_removed + again.days_removed), 0, "a second finds nothing");
+    struct index_stream back[] = {stream("t", encode("app", "v00001", "z"), 0)};
+    add(index, 6, back, 1);
+    is_int((int64_t)selected(index, "t", &any, 1), (int64_t)named + 2, "a removed stream may come back");
+}
+
+static bool count_value(void *ctx, struct slice value, struct err *err)
+{
+    (void)value, (void)err;
+    ++*(size_t *)ctx;
+    return true;
+}
+
+static size_t days_values(struct index *index, int64_t time_ns)
+{
+    struct err err;
+    struct index_read read;
+    size_t count = 0;
+    uint32_t ns;
+    must(index_read_begin(index, &read, &err), &err);
+    must(index_namespace(&read, SLICE("t"), &ns, &err), &err);
+    must(index_day_values(&read, ns, SLICE("app"), index_day(time_ns), index_day(time_ns), count_value, &count, &err), &err);
+    index_read_end(&read);
+    return count;
+}
+
 int main(void)
 {
     struct err err;
@@ -143,6 +210,7 @@ int main(void)
     test_select(index);
     test_days(index);
     test_segments_come_and_go(index);
+    test_sweep(index);
     index_close(index);
     struct index *reader;
     ok(index_open(dir, KV_READ, &reader, &err), "a reader opens what is there");

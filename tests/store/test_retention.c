@@ -212,6 +212,41 @@ static void test_a_view_reads_what_went_meanwhile(void)
     store_close(st);
 }
 
+static void test_streams_stay_known_while_a_view_needs_them(void)
+{
+    struct err err;
+    struct arena a;
+    new_dir("sweep");
+    struct store_options with = {.retention = {.period_ns = DAY(1)}};
+    clock_set_wall_ns(NOW_NS);
+    struct store *st = open_store(&with);
+    push(st, "{a=\"gone\"}", NOW_NS, "x");
+    seal(st);
+    arena_init(&a, MIB);
+    struct view *v;
+    struct view_selection sel;
+    struct store_stats stats;
+    struct slice labels;
+    must(view_begin(st, SLICE("t"), &v, &err), &err);
+    must(view_select(v, NULL, 0, INT64_MIN, INT64_MAX, &a, &sel, &err), &err);
+    view_settle(v);
+    clock_set_wall_ns(NOW_NS + DAY(1) + 1);
+    store_upkeep(st);
+    store_stats(st, &stats);
+    ok(stats.segments_count == 0 && stats.streams_count == 1, "a stream whose segment went stays known to a view that began before");
+    ok(view_labels(v, &sel.streams[0], &a, &labels, &err), "which asks for its labels");
+    view_end(v);
+    store_upkeep(st);
+    store_stats(st, &stats);
+    is_int((int64_t)stats.streams_count, 0, "when the view has ended it goes");
+    push(st, "{a=\"gone\"}", NOW_NS + DAY(1), "again");
+    seal(st);
+    ok(answers(st, "again"), "and may come back");
+    arena_done(&a);
+    store_close(st);
+    clock_set_wall_ns(0);
+}
+
 static void test_low_water_refuses_pushes(void)
 {
     struct err err;
@@ -239,6 +274,7 @@ int main(void)
     test_rules_decide_by_stream();
     test_the_oldest_go_above_the_cap();
     test_a_view_reads_what_went_meanwhile();
+    test_streams_stay_known_while_a_view_needs_them();
     test_low_water_refuses_pushes();
     return tap_done();
 }

@@ -457,7 +457,8 @@ bool json_path_parse(struct slice text, struct arena *a, struct json_path **out,
                 for (; i < text.len && text.ptr[i] >= '0' && text.ptr[i] <= '9'; i++)
                     step.index = step.index * 10 + (size_t)(text.ptr[i] - '0');
                 if (i == from)
-                    return path_error(text, "syntax error: unexpected character in brackets", err);
+                    return path_error(text, i == text.len ? "syntax error: unexpected $end, expecting STRING or INDEX"
+                                                          : "syntax error: unexpected character in brackets", err);
             }
             if (i >= text.len || text.ptr[i++] != ']')
                 return path_error(text, "syntax error: unexpected $end, expecting ]", err);

@@ -372,14 +372,6 @@ void traceql_free(struct traceql *query)
         regex_free(query->regexes[i]);
 }
 
-bool traceql_mentions_name(const struct traceql *query)
-{
-    for (const struct tql_attr *a = query->attrs; a != NULL; a = a->next)
-        if (a->scope == TQL_SCOPE_INTRINSIC && a->intrinsic == TQL_I_NAME)
-            return true;
-    return false;
-}
-
 bool traceql_is_metrics(const struct traceql *query)
 {
     return query->metrics != NULL;

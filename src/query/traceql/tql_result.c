@@ -13,6 +13,11 @@ struct shown_attr {
     // comparisons with a literal.
     const struct tql_expr **conditions;
     size_t conditions_count, conditions_room;
+    // Where the query does nothing with it but compare it: a span shows it when one of these is true there, as one that it was
+    // found by. Empty: whenever it has it.
+    const struct tql_expr **tests;
+    size_t tests_count, tests_room;
+    bool always;
 };
 
 struct tql_shown {
@@ -47,11 +52,74 @@ static void collect(struct tql_shown *shown, struct shown_attr *s, const struct 
     collect(shown, s, e->right);
 }
 
+static void collect_tests(struct tql_shown *shown, struct shown_attr *s, const struct tql_expr *e)
+{
+    if (e == NULL || !mentions_attr(e, s->attr))
+        return;
+    bool both = e->kind == TQL_BINARY && (e->op == TQL_OP_AND || e->op == TQL_OP_OR);
+    bool test = e->kind == TQL_EXISTS || (e->kind == TQL_BINARY && e->op >= TQL_OP_EQ && e->op <= TQL_OP_NRE &&
+                                          e->left->kind == TQL_ATTR && e->right->kind == TQL_STATIC);
+    if (both) {
+        collect_tests(shown, s, e->left);
+        collect_tests(shown, s, e->right);
+    } else if (!test) {
+        s->always = true;
+    } else if (arena_grow(shown->arena, (void **)&s->tests, sizeof *s->tests, s->tests_count, &s->tests_room)) {
+        s->tests[s->tests_count++] = e;
+    }
+}
+
 static void collect_filter(void *ctx, const struct tql_set *filter)
 {
     struct tql_shown *shown = ctx;
-    for (uint32_t i = 0; i < shown->count; i++)
+    for (uint32_t i = 0; i < shown->count; i++) {
         collect(shown, &shown->attrs[i], filter->lowered);
+        collect_tests(shown, &shown->attrs[i], filter->lowered);
+    }
+}
+
+static void use_attr(struct tql_shown *shown, const struct tql_expr *e)
+{
+    for (uint32_t i = 0; i < shown->count; i++)
+        shown->attrs[i].always = shown->attrs[i].always || mentions_attr(e, shown->attrs[i].attr);
+}
+
+static void use_in_pipeline(struct tql_shown *shown, const struct tql_pipeline *p);
+
+static void use_in_scalar(struct tql_shown *shown, const struct tql_scalar *scalar)
+{
+    if (scalar == NULL)
+        return;
+    use_attr(shown, scalar->field);
+    use_in_scalar(shown, scalar->left);
+    use_in_scalar(shown, scalar->right);
+    if (scalar->pipeline != NULL)
+        use_in_pipeline(shown, scalar->pipeline);
+}
+
+static void use_in_set(struct tql_shown *shown, const struct tql_set *set)
+{
+    if (set == NULL)
+        return;
+    use_in_set(shown, set->left);
+    use_in_set(shown, set->right);
+    if (set->pipeline != NULL)
+        use_in_pipeline(shown, set->pipeline);
+}
+
+// What groups, aggregates and selections name is shown always.
+static void use_in_pipeline(struct tql_shown *shown, const struct tql_pipeline *p)
+{
+    use_in_scalar(shown, p->aggregate);
+    for (const struct tql_element *e = p->first; e != NULL; e = e->next) {
+        use_in_set(shown, e->set);
+        use_in_scalar(shown, e->left);
+        use_in_scalar(shown, e->right);
+        use_attr(shown, e->by);
+        for (uint32_t i = 0; i < e->select_count; i++)
+            for (uint32_t k = 0; k < shown->count; k++)
+                shown->attrs[k].always = shown->attrs[k].always || shown->attrs[k].attr == e->select[i];
+    }
 }
 
 struct tql_shown *tql_shown_new(const struct traceql *q, struct arena *a)
@@ -66,6 +134,7 @@ struct tql_shown *tql_shown_new(const struct traceql *q, struct arena *a)
     for (const struct tql_attr *attr = q->attrs; attr != NULL; attr = attr->next)
         shown->attrs[shown->count++].attr = attr;
     tql_each_filter(&q->pipeline, collect_filter, shown);
+    use_in_pipeline(shown, &q->pipeline);
     return a->overflowed ? NULL : shown;
 }
 
@@ -150,13 +219,34 @@ static struct slice label_key(const struct tql_attr *attr, struct arena *a)
     return key;
 }
 
+// Whether the query names it for its own sake, or the span satisfies what is asked of it.
+static bool is_asked(struct tql_eval *ev, const struct shown_attr *s)
+{
+    if (s->always || s->tests_count == 0)
+        return true;
+    for (size_t i = 0; i < s->tests_count; i++)
+        if (tql_eval_true(ev, s->tests[i]))
+            return true;
+    return false;
+}
+
+static bool shows_name(const struct tql_shown *shown, struct tql_eval *ev)
+{
+    for (uint32_t i = 0; i < shown->count; i++) {
+        const struct tql_attr *attr = shown->attrs[i].attr;
+        if (attr->scope == TQL_SCOPE_INTRINSIC && attr->intrinsic == TQL_I_NAME && is_asked(ev, &shown->attrs[i]))
+            return true;
+    }
+    return false;
+}
+
 void tql_shown_attributes(const struct tql_shown *shown, struct tql_eval *ev, bool labels, struct arena *a,
                           struct span_attributes *out)
 {
     *out = (struct span_attributes){.items = arena_array(a, shown->count, sizeof *out->items)};
     for (uint32_t i = 0; i < shown->count && out->items != NULL; i++) {
         const struct shown_attr *s = &shown->attrs[i];
-        if (!labels && has_field(s->attr))
+        if (!labels && (has_field(s->attr) || !is_asked(ev, s)))
             continue;
         struct arena_mark mark = arena_mark(ev->scratch);
         struct tql_value v = tql_attr_of_event(s->attr)  ? event_value(ev, s)
@@ -237,6 +327,7 @@ static void found_set(const struct tql_shown *shown, struct tql_trace_row *row, 
         row->span = span;
         memcpy(out->spans[i].span_id, span->span_id, SPAN_ID_BYTES);
         out->spans[i].name = arena_copy(a, span->name);
+        out->spans[i].name_asked = shows_name(shown, &row->eval);
         out->spans[i].start_ns = span->start_ns;
         out->spans[i].duration_ns = span_duration(span);
         tql_shown_attributes(shown, &row->eval, false, a, &out->spans[i].attributes);

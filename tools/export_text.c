@@ -237,6 +237,21 @@ static bool is_zero(const uint8_t *bytes, size_t count)
     return any == 0;
 }
 
+// Members that are left out where there is nothing to say.
+static void put_count(struct buf *b, const char *key, uint32_t count)
+{
+    if (count > 0)
+        buf_printf(b, ",\"%s\":%" PRIu32, key, count);
+}
+
+static void put_text(struct buf *b, const char *key, struct slice text)
+{
+    if (text.len == 0)
+        return;
+    buf_printf(b, ",\"%s\":", key);
+    jsonout_string(b, text);
+}
+
 static void put_events(struct buf *b, struct slice events, struct arena *a)
 {
     struct span_event event;
@@ -247,6 +262,7 @@ static void put_events(struct buf *b, struct slice events, struct arena *a)
         jsonout_string(b, event.name);
         buf_put_cstr(b, ",\"attributes\":");
         export_attributes_json(b, &event.attributes);
+        put_count(b, "dropped_attributes", event.dropped_attributes);
         buf_put_byte(b, '}');
     }
     buf_put_byte(b, ']');
@@ -263,6 +279,9 @@ static void put_links(struct buf *b, struct slice links, struct arena *a)
         put_id(b, "span_id", link.span_id.ptr, link.span_id.len);
         buf_put_cstr(b, "\"attributes\":");
         export_attributes_json(b, &link.attributes);
+        put_text(b, "trace_state", link.trace_state);
+        put_count(b, "flags", link.flags);
+        put_count(b, "dropped_attributes", link.dropped_attributes);
         buf_put_byte(b, '}');
     }
     buf_put_byte(b, ']');
@@ -289,13 +308,19 @@ static bool ndjson_span(struct export_writer *w, const struct span *s, struct er
         put_string(b, "trace_state", s->trace_state);
     buf_put_cstr(b, "\"attributes\":");
     export_attributes_json(b, &s->attributes);
+    put_count(b, "flags", s->flags);
+    put_count(b, "dropped_attributes", s->dropped_attributes);
+    put_count(b, "dropped_events", s->dropped_events);
+    put_count(b, "dropped_links", s->dropped_links);
     buf_put_cstr(b, ",\"resource\":");
     export_attributes_json(b, &s->resource->attributes);
+    put_text(b, "resource_schema_url", s->resource->schema_url);
     buf_put_cstr(b, ",\"scope\":{");
     put_string(b, "name", s->scope->name);
     put_string(b, "version", s->scope->version);
     buf_put_cstr(b, "\"attributes\":");
     export_attributes_json(b, &s->scope->attributes);
+    put_text(b, "schema_url", s->scope->schema_url);
     buf_put_byte(b, '}');
     arena_reset(&t->arena);
     if (s->events.len > 0)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Prints the entries of a segment as NDJSON, reading nothing but docs/format.md's description of it.
+"""Prints the entries of a segment as NDJSON, or its spans, reading nothing but docs/format.md's description of it.
 
-usage: read_seg.py FILE.seg
+usage: read_seg.py [--spans] FILE.seg
 
 An independent reader, slow and plain: it checks every checksum and that every byte is accounted for.
 Needs python3-zstandard and python3-xxhash.
@@ -14,84 +14,11 @@ import sys
 import xxhash
 import zstandard
 
+from read_bytes import Damaged, Reader, label_set, need, text, unpack, wrap
+from read_spans import check_entry_traces, print_spans
+
 DAY_BIAS = 1048576
 NS_PER_DAY = 86400 * 10**9
-
-
-class Damaged(Exception):
-    pass
-
-
-def need(good, what):
-    if not good:
-        raise Damaged(what)
-
-
-class Reader:
-    def __init__(self, data):
-        self.data, self.pos = data, 0
-
-    def take(self, n):
-        need(self.pos + n <= len(self.data), "cut short")
-        self.pos += n
-        return self.data[self.pos - n:self.pos]
-
-    def u8(self):
-        return self.take(1)[0]
-
-    def u16(self):
-        return struct.unpack("<H", self.take(2))[0]
-
-    def u32(self):
-        return struct.unpack("<I", self.take(4))[0]
-
-    def u64(self):
-        return struct.unpack("<Q", self.take(8))[0]
-
-    def i64(self):
-        return struct.unpack("<q", self.take(8))[0]
-
-    def varint(self):
-        value = 0
-        for shift in range(0, 70, 7):
-            byte = self.u8()
-            value |= (byte & 127) << shift
-            if byte < 128:
-                need(value < 1 << 64, "varint of more than 64 bits")
-                return value
-        raise Damaged("varint of more than ten bytes")
-
-    def zigzag(self):
-        v = self.varint()
-        return v >> 1 ^ -(v & 1)
-
-    def bytes(self):
-        return self.take(self.varint())
-
-    def end(self, what):
-        need(self.pos == len(self.data), what + ": bytes left over")
-
-
-def wrap(n):
-    """A 64-bit two's complement number."""
-    return (n + (1 << 63)) % (1 << 64) - (1 << 63)
-
-
-def unpack(encoding, stored, raw_bytes):
-    need(encoding in (0, 1), "unknown encoding")
-    raw = stored if encoding == 0 else zstandard.ZstdDecompressor().decompress(stored, max_output_size=raw_bytes + 1)
-    need(len(raw) == raw_bytes, "raw length")
-    return raw
-
-
-def label_set(data):
-    r = Reader(data)
-    pairs = [(r.bytes(), r.bytes()) for _ in range(r.varint())]
-    r.end("label set")
-    names = [n for n, _ in pairs]
-    need(names == sorted(set(names)), "label names not ascending")
-    need(all(v for _, v in pairs), "empty label value")
-    return pairs
 
 
 def read_header(data):
@@ -116,7 +43,7 @@ def read_footer(data):
     footer = data[pos:-24]
     need(check == xxhash.xxh3_64_intdigest(footer), "footer checksum")
     r = Reader(footer)
-    f = {"gen": r.u64(), "min": r.i64(), "max": r.i64(), "entries": r.varint(), "line_bytes": r.varint(),
+    f = {"at": pos, "gen": r.u64(), "min": r.i64(), "max": r.i64(), "entries": r.varint(), "line_bytes": r.varint(),
          "blocks": r.varint(), "streams": r.varint(), "sections": {}}
     for _ in range(r.varint()):
         kind = r.varint()
@@ -226,21 +153,21 @@ def read_block(count, least, greatest, columns):
     return times, lines, [sets[n] for n in numbers], stored_sets
 
 
-def text(data):
-    return data.decode("utf-8", "replace")
-
-
 def pairs_json(pairs):
     return {text(n): text(v) for n, v in pairs}
 
 
-def print_streams(f, blocks):
+def read_streams(f, blocks, put):
+    """Gives each entry to put(), and per tenant the (fingerprint, block, metadata) of entries that have metadata."""
     r = Reader(f["sections"][2][2])
     streams = entries = line_bytes = 0
+    traced = {}
     for _ in range(r.varint()):
         tenant = r.bytes()
         for _ in range(r.varint()):
-            labels = label_set(r.bytes())
+            stored_labels = r.bytes()
+            labels = label_set(stored_labels)
+            fingerprint = xxhash.xxh3_128_intdigest(stored_labels)
             days, day = [], 0
             for _ in range(r.varint()):
                 day += r.varint()
@@ -258,31 +185,54 @@ def print_streams(f, blocks):
                     entry = {"tenant": text(tenant), "time": str(t), "stream": pairs_json(labels)}
                     if pairs:
                         entry["metadata"] = pairs_json(pairs)
+                        traced.setdefault(tenant, []).append((fingerprint, block, pairs))
                     entry["line"] = text(line)
-                    print(json.dumps(entry, ensure_ascii=False, separators=(",", ":")))
+                    put(entry)
                 entries += count
                 line_bytes += run_bytes
             need(days == sorted(seen), "days of a stream")
             streams += 1
     r.end("stream table")
     need((streams, entries, line_bytes) == (f["streams"], f["entries"], f["line_bytes"]), "totals")
+    return traced
+
+
+def print_json(entry):
+    print(json.dumps(entry, ensure_ascii=False, separators=(",", ":")))
+
+
+def check_layout(f, header_end, footer_at):
+    """Header, sections and footer touch; nothing lies between them."""
+    pos = header_end
+    for kind in (1, 4, 6, 5, 3, 7, 2):
+        if kind in f["sections"]:
+            at, stored, _ = f["sections"][kind]
+            need(at == pos, "a gap before section %d" % kind)
+            pos += stored
+    need(pos == footer_at, "bytes before the footer")
 
 
 def main():
-    if len(sys.argv) != 2 or sys.argv[1] in ("-h", "--help"):
+    args = sys.argv[1:]
+    spans = "--spans" in args
+    args = [a for a in args if a != "--spans"]
+    if len(args) != 1 or args[0].startswith("-"):
         print(__doc__.strip())
-        sys.exit(0 if len(sys.argv) == 2 else 2)
-    with open(sys.argv[1], "rb") as file:
+        sys.exit(0 if args[:1] in (["-h"], ["--help"]) else 2)
+    with open(args[0], "rb") as file:
         data = file.read()
     try:
         gen, end = read_header(data)
         f = read_footer(data)
-        need(f["gen"] == gen and f["sections"][1][0] == end, "header and footer disagree")
+        need(f["gen"] == gen, "header and footer disagree")
+        check_layout(f, end, f["at"])
         blocks = read_blocks(data, f)
         check_filters(f, blocks)
-        print_streams(f, blocks)
-    except (Damaged, KeyError, IndexError, zstandard.ZstdError) as e:
-        sys.exit("%s: damaged: %s" % (sys.argv[1], e))
+        traced = read_streams(f, blocks, (lambda entry: None) if spans else print_json)
+        tenants = print_spans(data, f["sections"], print if spans else lambda line: None)
+        check_entry_traces(tenants, traced)
+    except (Damaged, KeyError, IndexError, struct.error, zstandard.ZstdError) as e:
+        sys.exit("%s: damaged: %s" % (args[0], e))
 
 
 if __name__ == "__main__":

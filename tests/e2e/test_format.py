@@ -10,7 +10,8 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from lib import ROOT, Server, Tap, binary  # noqa: E402
+import make_spans  # noqa: E402
+from lib import ROOT, Server, Tap, binary, wait_until  # noqa: E402
 
 BUILD = os.path.dirname(os.path.dirname(binary()))
 DUMP = os.path.join(BUILD, "tools", "mstore-dump")
@@ -31,11 +32,28 @@ def cat(path, tenant=None, *args):
     return [json.loads(line) for line in out.splitlines()]
 
 
-def read_seg(path):
-    out = subprocess.run([sys.executable, READ_SEG, path], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+def export_spans(path, tenant):
+    status, out, err = dump("export", path, "--what", "spans", "--tenant", tenant)
+    if status:
+        raise RuntimeError(err)
+    return [canonical(line, tenant) for line in out.split("\n")[:-1]]
+
+
+def canonical(line, tenant=None):
+    """A span's JSON as text to compare: members of an object in order, for a name may come twice; none is left out."""
+    pairs = [p for p in json.loads(line, object_pairs_hook=list) if p[0] != "tenant" or tenant is None]
+    return json.dumps(sorted(pairs + ([("tenant", tenant)] if tenant else []), key=lambda p: p[0]), ensure_ascii=False)
+
+
+def read_seg_spans(path):
+    return [canonical(line) for line in read_seg(path, "--spans", parse=False)]
+
+
+def read_seg(path, *args, parse=True):
+    out = subprocess.run([sys.executable, READ_SEG, *args, path], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if out.returncode:
         raise RuntimeError(out.stderr.decode())
-    return [json.loads(line) for line in out.stdout.decode("utf-8").splitlines()]
+    return [json.loads(line) if parse else line for line in out.stdout.decode("utf-8").split("\n")[:-1]]
 
 
 def order(entries, tenant=None):
@@ -48,10 +66,31 @@ def segments(data):
     return [os.path.join(folder, f) for f in sorted(os.listdir(folder))]
 
 
+def golden_lines(data, name):
+    with gzip.open(os.path.join(data, name), "rt", encoding="utf-8") as f:
+        return f.read().split("\n")[:-1]
+
+
+def test_golden_spans(tap, version):
+    data = os.path.join(GOLDEN, version)
+    expected = sorted(map(canonical, golden_lines(data, "spans.ndjson.gz")))
+    tenants = sorted({dict(json.loads(line))["tenant"] for line in expected})
+    got = sorted(line for t in tenants for line in export_spans(data, t))
+    tap.ok(got == expected and len(set(got)) == len(got) > 500, "%s: mstore-dump reads all %d spans, each once" % (version, len(expected)))
+    sealed = [line for s in segments(data) for line in read_seg_spans(s)]
+    tap.ok(set(sealed) < set(expected) and len(sealed) > 500, "%s: the independent reader reads the segments' spans" % version)
+    with tempfile.TemporaryDirectory() as copy:
+        for folder in ("segments", "wal"):
+            shutil.copytree(os.path.join(data, folder), os.path.join(copy, folder))
+        with Server(["--retention", "0"], data=copy) as server:
+            tap.equal(server.post("/flush").status, 204, "%s: a server seals its log" % version)
+        got = sorted(line for t in tenants for line in export_spans(copy, t))
+        tap.ok(got == expected, "%s: and it holds the same spans" % version)
+
+
 def test_golden(tap, version):
     data = os.path.join(GOLDEN, version)
-    with gzip.open(os.path.join(data, "expected.ndjson.gz"), "rt", encoding="utf-8") as f:
-        expected = f.read().splitlines()
+    expected = golden_lines(data, "expected.ndjson.gz")
     tenants = sorted({json.loads(line)["tenant"] for line in expected})
     got = sorted(line for t in tenants for line in order(cat(data, t), t))
     tap.ok(got == expected, "%s: mstore-dump reads all %d entries" % (version, len(expected)))
@@ -90,6 +129,45 @@ def test_readers_agree(tap):
         tap.ok(0 < count == min(len(offline), 5000), "offline and online find the same (%d lines)" % count, len(offline))
         status, out, _ = dump("inspect", "--json", files[0])
         tap.ok(status == 0 and json.loads(out)["entries"] == len(read_seg(files[0])), "inspect --json counts the entries")
+
+
+def test_readers_agree_on_spans(tap):
+    """Both readers over sealed and compacted segments of two tenants, and both against what was sent."""
+    with Server(["--retention", "0"]) as server:
+        sent = {"red": 0, "blue": 0}
+        sealed = []
+        for n in range(4):
+            tenant = ("red", "blue")[n % 2]
+            body = make_spans.request(100 + n, 40, 1 + n * 40)
+            sent[tenant] += make_spans.count(body)
+            answer = server.post("/v1/traces", json.dumps(body), {"Content-Type": "application/json", "X-Scope-OrgID": tenant})
+            tap.ok(answer.status == 200 and answer.text in ("{}", '{"partialSuccess":{}}'), "spans of %s are taken" % tenant, answer.text)
+            lines = [(make_spans.BASE_NS + i, "line %d" % i, {"trace_id": "%x" % (n + i % 300)}) for i in range(1000)]
+            server.push([({"app": a}, lines) for a in "abc"], tenant=tenant)
+            server.post("/flush")
+            if n < 3:  # fewer than are joined
+                sealed.append(read_seg_spans(segments(server.data)[n]))
+        tap.ok(wait_until(lambda: len(segments(server.data)) == 1, 60), "four segments became one", segments(server.data))
+        server.stop()
+        path = segments(server.data)[0]
+        ours = sorted(export_spans(path, "red") + export_spans(path, "blue"))
+        tap.ok(sorted(read_seg_spans(path)) == ours, "both readers agree on %d spans of a compacted segment" % len(ours))
+        tap.ok(all(sealed) and {line for spans in sealed for line in spans} < set(ours), "what was sealed is in it, unchanged")
+        tap.equal({t: sum('["tenant", "%s"]' % t in line for line in ours) for t in sent}, sent, "and as many as were sent")
+        status, out, _ = dump("verify", server.data)
+        tap.ok(status == 0, "and verify agrees", out)
+        with open(path, "rb") as f:
+            good = f.read()
+        silent = []
+        with tempfile.TemporaryDirectory() as folder:
+            copy = os.path.join(folder, os.path.basename(path))
+            for pos in range(0, len(good), max(1, len(good) // 25)):
+                with open(copy, "wb") as f:
+                    f.write(good[:pos] + bytes([good[pos] ^ 4]) + good[pos + 1:])
+                done = subprocess.run([sys.executable, READ_SEG, "--spans", copy], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                if done.returncode != 1 or b"damaged" not in done.stderr:
+                    silent.append((pos, done.stderr[-200:]))
+        tap.equal(silent, [], "the independent reader accounts for every byte")
 
 
 def test_damage(tap):
@@ -136,7 +214,10 @@ def main():
     tap = Tap()
     for version in sorted(v for v in os.listdir(GOLDEN) if v.startswith("v")):
         test_golden(tap, version)
+        if os.path.exists(os.path.join(GOLDEN, version, "spans.ndjson.gz")):
+            test_golden_spans(tap, version)
     test_readers_agree(tap)
+    test_readers_agree_on_spans(tap)
     test_damage(tap)
     tap.done()
 

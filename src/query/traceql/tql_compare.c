@@ -218,7 +218,8 @@ static bool count_attribute(struct comparing *c, struct tally *t, struct tql_row
 static bool count_origins(struct comparing *c, struct tally *t, struct tql_rows *r, bool resources, const struct cells *cells,
                           const struct tql_bits *bits)
 {
-    if (!tql_rows_column(r, resources ? SPAN_RESOURCES : SPAN_SCOPES))
+    if (!tql_rows_column(r, resources ? SPAN_RESOURCES : SPAN_SCOPES) ||
+        (resources && !tql_rows_dictionary(r, SPAN_RESOURCE_ATTRIBUTES)))
         return false;
     const struct span_block *b = r->block;
     uint32_t count = resources ? b->resources_count : b->scopes_count;

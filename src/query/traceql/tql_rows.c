@@ -143,17 +143,35 @@ static bool span_slot(struct tql_rows *r, const struct tql_attr *attr, struct tq
     return true;
 }
 
+bool tql_rows_resources(struct tql_rows *r, struct slice name)
+{
+    bool services = slice_eq(name, SLICE("service.name"));
+    if (!tql_rows_dictionary(r, SPAN_RESOURCES))
+        return false;
+    for (uint32_t i = 0; i < r->block->resources_count && services; i++)
+        services = r->block->resources[i].service.len > 0;
+    return services || tql_rows_dictionary(r, SPAN_RESOURCE_ATTRIBUTES);
+}
+
+struct tql_value tql_resource_value(const struct span_resource *resource, struct slice name)
+{
+    if (resource->service.len > 0 && slice_eq(name, SLICE("service.name")))
+        return tql_string(resource->service);
+    return tql_find(&resource->attributes, name);
+}
+
 static bool origin_slot(struct tql_rows *r, const struct tql_attr *attr, struct tql_slot *slot)
 {
     bool resources = attr->scope != TQL_SCOPE_INSTRUMENTATION;
-    if (!tql_rows_column(r, resources ? SPAN_RESOURCES : SPAN_SCOPES))
+    if (!tql_rows_column(r, resources ? SPAN_RESOURCES : SPAN_SCOPES) || (resources && !tql_rows_resources(r, attr->name)))
         return false;
     uint32_t count = resources ? r->block->resources_count : r->block->scopes_count;
     struct tql_value *values = arena_array(r->arena, count, sizeof *values);
     if (values == NULL)
         return memory(r);
     for (uint32_t i = 0; i < count; i++)
-        values[i] = tql_find(resources ? &r->block->resources[i].attributes : &r->block->scopes[i].attributes, attr->name);
+        values[i] = resources ? tql_resource_value(&r->block->resources[i], attr->name)
+                              : tql_find(&r->block->scopes[i].attributes, attr->name);
     slot->by_origin = values;
     return true;
 }
@@ -282,7 +300,8 @@ struct tql_value tql_rows_message(struct tql_rows *r)
 bool tql_rows_trace(struct tql_rows *r, uint32_t trace, struct tql_trace *out)
 {
     static const enum span_column columns[] = {SPAN_TRACES, SPAN_IDS, SPAN_PARENTS, SPAN_STARTS, SPAN_DURATIONS, SPAN_KINDS,
-                                               SPAN_STATUSES, SPAN_NAMES, SPAN_RESOURCES, SPAN_SCOPES, SPAN_LINKS};
+                                               SPAN_STATUSES, SPAN_NAMES, SPAN_RESOURCES, SPAN_RESOURCE_ATTRIBUTES, SPAN_SCOPES,
+                                               SPAN_LINKS};
     const struct span_block *b = r->block;
     for (size_t i = 0; i < COUNT_OF(columns); i++)
         if (!tql_rows_column(r, columns[i]))

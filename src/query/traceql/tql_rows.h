@@ -69,6 +69,9 @@ MUST_CHECK bool tql_rows_slot(struct tql_rows *r, const struct tql_attr *attr);
 // Decodes a column of the block; fails the rows.
 MUST_CHECK bool tql_rows_column(struct tql_rows *r, enum span_column column);
 MUST_CHECK bool tql_rows_dictionary(struct tql_rows *r, enum span_column column);
+// What tql_resource_value() of that name needs.
+MUST_CHECK bool tql_rows_resources(struct tql_rows *r, struct slice name);
+struct tql_value tql_resource_value(const struct span_resource *resource, struct slice name);
 MUST_CHECK bool tql_rows_attribute(struct tql_rows *r, uint32_t attribute, bool values_alone);
 
 // What a block's statistics say: whether some span in it may satisfy the expression.

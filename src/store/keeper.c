@@ -162,11 +162,11 @@ static struct timespec mono_at(int64_t mono_ns)
     return (struct timespec){.tv_sec = mono_ns / NS_PER_S, .tv_nsec = mono_ns % NS_PER_S};
 }
 
-// Waits for work, a stop, or the tick. False to stop.
-static bool wait_for_work(struct store *st, int64_t not_before_ns, bool *work_out)
+// Waits for work, a stop, or the time of upkeep. False to stop.
+static bool wait_for_work(struct store *st, int64_t not_before_ns, int64_t upkeep_ns, bool *work_out)
 {
     pthread_mutex_lock(&st->keeper_lock);
-    struct timespec until = mono_at(clock_mono_ns() + KEEPER_TICK_NS);
+    struct timespec until = mono_at(upkeep_ns);
     for (bool in_time = true; in_time && !st->stop;) {
         bool may = st->hurry || clock_mono_ns() >= not_before_ns;
         if ((st->frozen_count > 0 && may) || st->upkeep_asked > st->upkeep_done)
@@ -248,17 +248,21 @@ static void upkeep(struct store *st)
 static void *keeper_main(void *arg)
 {
     struct store *st = arg;
-    int64_t pause_ns = KEEPER_PAUSE_NS_MIN, not_before_ns = 0;
+    int64_t pause_ns = KEEPER_PAUSE_NS_MIN, not_before_ns = 0, upkeep_ns = clock_mono_ns() + KEEPER_TICK_NS;
     bool work;
-    while (wait_for_work(st, not_before_ns, &work)) {
-        if (!work) {
-            upkeep(st);
-        } else if (seal_oldest(st)) {
+    while (wait_for_work(st, not_before_ns, upkeep_ns, &work)) {
+        // Seals come first, but not for ever: under a load that never lets up, upkeep has its turn too.
+        bool due = !work || clock_mono_ns() >= upkeep_ns;
+        if (work && seal_oldest(st)) {
             pause_ns = KEEPER_PAUSE_NS_MIN;
             not_before_ns = 0;
-        } else {
+        } else if (work) {
             not_before_ns = clock_mono_ns() + pause_ns;
             pause_ns = pause_ns * 2 > KEEPER_PAUSE_NS_MAX ? KEEPER_PAUSE_NS_MAX : pause_ns * 2;
+        }
+        if (due) {
+            upkeep(st);
+            upkeep_ns = clock_mono_ns() + KEEPER_TICK_NS;
         }
     }
     return NULL;

@@ -414,8 +414,8 @@ struct store_verify_stats {
 };
 
 // Reads everything in a data directory (options: dir, decode, decode_ctx) and compares: every checksum,
-// every record, every row of the index against the segments. Takes no lock and writes nothing; a server
-// may run. problem() is told each finding; progress() (may be NULL) each file before it is read.
+// every record, every row of the index against the segments (with options.read_only there need not be an index: it is passed by).
+// Takes no lock and writes nothing; a server may run. problem() is told each finding; progress() (may be NULL) each file before it is read.
 // False only when the directory could not be read at all.
 MUST_CHECK bool store_verify(const struct store_options *options,
                              void (*problem)(void *ctx, const char *text),

@@ -395,7 +395,8 @@ bool store_verify(const struct store_options *options, void (*problem_fn)(void *
         qsort(v.wals, v.wals_count, sizeof *v.wals, by_gen);
     if (v.segments_count > 0)
         qsort(v.segments, v.segments_count, sizeof *v.segments, by_gen);
-    open_index(&v);
+    if (!options->read_only)
+        open_index(&v);
     if (!check_all(&v, err))
         return false;
     *stats_out = v.stats;

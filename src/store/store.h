@@ -116,6 +116,7 @@ struct store_options {
     bool rebuild_index;        // drop the index and make it anew from the segments
     // Offline reading: never writes to `dir`, takes no lock; the index is built in `scratch_dir`.
     bool read_only;
+    bool verify_deep;          // store_verify(): verify_deep.c too
     const char *scratch_dir;   // read_only: an empty directory for the temporary index
     // Called by the keeper thread for what has no caller: seals, retries, damage found. May be NULL.
     void (*report)(void *ctx, bool failure, const char *text);

@@ -327,16 +327,21 @@ static void check_segment(struct verify *v, uint64_t gen, bool has_row)
             verify_problem(v, "%s", why.text);
         return;
     }
+    uint64_t problems = v->stats.problems;
     v->stats.segments++;
     v->stats.segment_bytes += seg_footer(seg)->totals.file_bytes;
     check_filters(v, seg);
     check_contents(v, seg, &d);
     verify_spans(v, seg);
+    bool deep = v->options->verify_deep && v->stats.problems == problems; // tables can be trusted
+    if (deep)
+        verify_deep(v, seg, &d);
     if (has_row) {
         check_rows(v, seg, gen, &d);
         check_traces(v, seg, gen, &d);
-    }
-    else if (v->index != NULL && !has_gen(v->wals, v->wals_count, gen))
+        if (deep)
+            verify_deep_index(v, &v->read, seg, gen, &d);
+    } else if (v->index != NULL && !has_gen(v->wals, v->wals_count, gen))
         verify_problem(v, "%s: the index has no row for this segment", path);
 }
 

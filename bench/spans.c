@@ -255,7 +255,7 @@ int main(int argc, char **argv)
     struct arena a, lasting;
     arena_init(&a, GIB);
     arena_init(&lasting, GIB);
-    make_input(g, blocks * SPAN_BLOCK_SPANS_MAX, &in);
+    make_input(g, blocks * SPAN_BLOCK_SPANS, &in);
     parse_origins(g, &lasting, &o);
     print_raw(level);
 

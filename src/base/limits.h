@@ -54,7 +54,8 @@
 #define BLOCK_ENTRIES_MAX UINT32_C(65536)        // entries of one block: bounds what empty lines cost
 #define BLOCK_RAW_BYTES_MAX (64 * MIB)           // any decoded column; above is corruption
 #define FILTER_BLOCK_BYTES_MIN (4 * KIB)         // stored; a smaller block is read as fast as its filter
-#define SPAN_BLOCK_SPANS_MAX UINT32_C(16384)     // spans of one block
+#define SPAN_BLOCK_SPANS UINT32_C(2048)          // spans of one block as written; bench/README.md has the trade
+#define SPAN_BLOCK_SPANS_MAX UINT32_C(16384)     // spans of any block; above is corruption
 #define SPAN_BLOCK_BYTES (8 * MIB)               // wire bytes of one block's spans; the next span opens another
 #define SPAN_BLOCK_COLUMNS_MAX UINT32_C(4096)    // attributes by key and kind; the next span opens another
 #define SPAN_BLOCK_RAW_BYTES_MAX (128 * MIB)     // any decoded column of a span block; above is corruption
@@ -96,6 +97,7 @@
 #define QUERY_REGEX_BYTES_MAX (8 * MIB)          // 400; compiled size of one regex
 
 #define TRACEQL_TEXT_BYTES_MAX UINT64_C(131072)  // 400; traceql.md 2
+#define TRACEQL_COMPARE_VALUES_MAX UINT32_C(1000) // of one attribute in one task; further ones are left out, with a warning
 #define TRACEQL_DEPTH_MAX 64                     // 400; parentheses and signs in each other
 #define TRACEQL_TREE_MAX 512                     // 400; height of an expression's tree, so operands chained
 

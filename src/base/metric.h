@@ -97,6 +97,7 @@
     X(DISK_LOW, "mstore_disk_low", "", "1 while the disk has less left than the low-water mark: pushes are refused.") \
     X(STORE_WRITABLE, "mstore_store_writable", "", "1 while pushes can be stored.")                \
     X(TAILS, "mstore_tails", "", "Live tails.")                                                    \
+    X(TAIL_PENDING_BYTES, "mstore_tail_pending_bytes", "", "Memory of entries that tails' clients did not read yet.") \
     X(CONNECTIONS, "mstore_connections", "", "Open connections.")                                  \
     X(QUERIES_RUNNING, "mstore_queries_running", "", "Queries running now.")
 

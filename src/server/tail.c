@@ -35,6 +35,7 @@ enum {
     ENTRIES_PER_FRAME = 100,
     FRAME_BYTES = 128 * 1024, // an entry that passes it is the frame's last
     OUT_BYTES_MAX = 256 * 1024, // unsent frames; further entries wait as pending
+    OUT_KEPT_BYTES = 16 * 1024, // memory of frames that a tail keeps for its next ones
     READ_BYTES = 4096,
     DROPPED_TOLD_MAX = 100,
     TAILS_MEMORY_SHARE = 8, // of --memory: one part for what clients did not read yet
@@ -125,6 +126,23 @@ static void tell_dropped(struct tail *t, int64_t time_ns, struct slice labels)
     buf_put_byte(&t->dropped, '}');
 }
 
+static void drain(struct tail *t);
+
+// Sockets are served between reads of the feed; where a burst does not wait for that, they are served here.
+static bool make_room(struct tail *t, size_t bytes, size_t bytes_max)
+{
+    struct tails *all = t->tails;
+    if (t->pending_bytes + bytes > bytes_max)
+        drain(t);
+    if (all->pending_bytes + bytes > all->pending_bytes_max && !all->stuck) {
+        size_t before = all->pending_bytes;
+        for (struct tail *other = all->first; other != NULL; other = other->next)
+            drain(other);
+        all->stuck = all->pending_bytes == before; // until the next read of the feed
+    }
+    return t->pending_bytes + bytes <= bytes_max && all->pending_bytes + bytes <= all->pending_bytes_max;
+}
+
 void tail_add_pending(struct tail *t, const struct query_entry *e, struct slice labels, size_t bytes_max)
 {
     struct buf b;
@@ -137,8 +155,7 @@ void tail_add_pending(struct tail *t, const struct query_entry *e, struct slice 
         encode_categories(&b, e->metadata, e->parsed);
     }
     size_t bytes = sizeof(struct pending) + b.len;
-    bool room = bytes_max == SIZE_MAX || (t->pending_bytes + bytes <= bytes_max &&
-                                          t->tails->pending_bytes + bytes <= t->tails->pending_bytes_max);
+    bool room = bytes_max == SIZE_MAX || make_room(t, bytes, bytes_max);
     struct pending *p = !room || b.bad ? NULL : malloc(bytes);
     if (p == NULL) {
         metric_add(COUNTER_TAIL_DROPPED, 1);
@@ -256,8 +273,24 @@ static void send_out(struct tail *t)
         }
         t->sent += (size_t)n;
     }
+    if (t->out.len > OUT_KEPT_BYTES)
+        buf_done(&t->out);
     buf_reset(&t->out);
     t->sent = 0;
+}
+
+// Frames of what is due, as far as the client takes them.
+static void drain(struct tail *t)
+{
+    if (t->fd < 0 || !t->live || t->closing_mono_ns != 0)
+        return;
+    int64_t until_ns = clock_wall_ns() - t->delay_ns;
+    bool more = true;
+    while (more && !t->gone && t->out.len - t->sent < OUT_BYTES_MAX) {
+        more = tail_put_frame(t, until_ns);
+        if (!more || t->out.len - t->sent >= OUT_BYTES_MAX)
+            send_out(t);
+    }
 }
 
 // --- reading the client -------------------------------------------------------------------------------
@@ -351,6 +384,7 @@ static void read_feed(struct tails *all)
         if (count == 0)
             return;
         bool any = false;
+        all->stuck = false;
         for (size_t i = 0; i < count; i++) {
             if (i == 0 || !same_stream(&arrivals[i], &arrivals[i - 1]))
                 any = choose_tails(all, &arrivals[i]);
@@ -365,9 +399,7 @@ static void read_feed(struct tails *all)
 static void serve(struct tail *t, int64_t now_mono_ns)
 {
     read_in(t);
-    int64_t until_ns = clock_wall_ns() - t->delay_ns;
-    while (t->live && t->closing_mono_ns == 0 && t->out.len - t->sent < OUT_BYTES_MAX && tail_put_frame(t, until_ns))
-        continue;
+    drain(t);
     if (now_mono_ns >= t->ends_mono_ns)
         tail_start_close(t, WS_INTERNAL, SLICE("reached tail max duration limit"));
     // One ping at a time: a client that does not read gets no heap of them.
@@ -407,6 +439,7 @@ static struct tail *run_round(struct tails *all)
             ended = t;
         }
     }
+    metric_set(GAUGE_TAIL_PENDING_BYTES, (int64_t)all->pending_bytes);
     return ended;
 }
 

@@ -61,6 +61,7 @@ struct tails {
     struct store_feed *feed; // while there are tails
     struct query_space *space; // the thread's
     struct arena scratch;      // likewise; of the entry in hand
+    bool stuck;  // no client takes more at the moment
     bool behind; // there was more to read than time
     bool stop;
 };

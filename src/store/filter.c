@@ -16,6 +16,9 @@
 #include "base/limits.h"
 
 #include <assert.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 #include <stdlib.h>
 
 enum { FLAG_WORDS = 1, FLAG_IDS = 2, FLAG_ESCAPES = 4 };
@@ -101,28 +104,42 @@ static bool visit_number(const uint8_t *at, size_t len, id_visit *visit, void *c
     return true;
 }
 
-static bool visit_numbers(struct slice text, id_visit *visit, void *ctx)
+// --- 64 characters at a time ---
+
+enum { WINDOW = 64 };
+
+#ifdef __SSE2__
+static inline __m128i between(__m128i text, char low, char high)
 {
-    // Every run that is long enough holds one of the places that are looked at, and eight more on one side of it.
-    enum { SIDE = NUMBER_CHARS / 2, NEAR = 3 };
-    size_t from = 0;
-    for (size_t i = NUMBER_CHARS - 1; i < text.len; i += NUMBER_CHARS) {
-        if (!in_number[text.ptr[i]])
-            continue;
-        bool left = in_number[text.ptr[i - NEAR]] && in_number[text.ptr[i - SIDE]];
-        if (!left && (i + SIDE >= text.len || !in_number[text.ptr[i + NEAR]] || !in_number[text.ptr[i + SIDE]]))
-            continue;
-        size_t begin = i, end = i + 1;
-        while (begin > from && in_number[text.ptr[begin - 1]])
-            begin--;
-        while (end < text.len && in_number[text.ptr[end]])
-            end++;
-        if (end - begin >= NUMBER_CHARS && !visit_number(text.ptr + begin, end - begin, visit, ctx))
-            return false;
-        i = from = end; // not of a number: the next one begins behind it
-    }
-    return true;
+    __m128i above = _mm_sub_epi8(text, _mm_set1_epi8(low));
+    return _mm_cmpeq_epi8(_mm_min_epu8(above, _mm_set1_epi8((char)(high - low))), above);
 }
+
+// A bit for each character of the window that is a digit, a dot, or in a number.
+static inline void look(const uint8_t *at, uint64_t *digits, uint64_t *dots, uint64_t *numbers)
+{
+    *digits = *dots = *numbers = 0;
+    for (int i = 0; i < WINDOW; i += 16) {
+        __m128i text = _mm_loadu_si128((const __m128i *)(at + i));
+        __m128i digit = between(text, '0', '9');
+        __m128i number = _mm_or_si128(_mm_or_si128(digit, _mm_cmpeq_epi8(text, _mm_set1_epi8('-'))),
+                                      between(_mm_or_si128(text, _mm_set1_epi8(0x20)), 'a', 'f'));
+        *digits |= (uint64_t)(uint32_t)_mm_movemask_epi8(digit) << i;
+        *dots |= (uint64_t)(uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(text, _mm_set1_epi8('.'))) << i;
+        *numbers |= (uint64_t)(uint32_t)_mm_movemask_epi8(number) << i;
+    }
+}
+#else
+static inline void look(const uint8_t *at, uint64_t *digits, uint64_t *dots, uint64_t *numbers)
+{
+    *digits = *dots = *numbers = 0;
+    for (int i = 0; i < WINDOW; i++) {
+        *digits |= (uint64_t)is_digit(at[i]) << i;
+        *dots |= (uint64_t)(at[i] == '.') << i;
+        *numbers |= (uint64_t)in_number[at[i]] << i;
+    }
+}
+#endif
 
 // One to three digits from `at` on, and a dot behind them: where it is. Else 0.
 static size_t octet_end(struct slice text, size_t at)
@@ -133,27 +150,63 @@ static size_t octet_end(struct slice text, size_t at)
     return i > at && i < text.len && text.ptr[i] == '.' ? i : 0;
 }
 
-// Of an address that part which is there too when only the address is given: from the last digit of its first
-// number to the first of its last.
-static bool visit_addresses(struct slice text, id_visit *visit, void *ctx)
+// Of an address, by its first dot, that part which is there too when only the address is given: from the last digit
+// of its first number to the first of its last.
+static bool visit_address(struct slice text, size_t dot, id_visit *visit, void *ctx)
 {
-    for (size_t dot = 1; dot < text.len; dot++) {
-        const uint8_t *found = memchr(text.ptr + dot, '.', text.len - dot);
-        if (found == NULL)
-            return true;
-        dot = (size_t)(found - text.ptr);
-        size_t second = is_digit(found[-1]) ? octet_end(text, dot + 1) : 0;
-        size_t third = second > 0 ? octet_end(text, second + 1) : 0;
-        if (third > 0 && third + 1 < text.len && is_digit(text.ptr[third + 1]) &&
-            !visit(ctx, slice_of(found - 1, third + 3 - dot)))
-            return false;
-    }
-    return true;
+    size_t second = dot > 0 && is_digit(text.ptr[dot - 1]) ? octet_end(text, dot + 1) : 0;
+    size_t third = second > 0 ? octet_end(text, second + 1) : 0;
+    return third == 0 || third + 1 >= text.len || !is_digit(text.ptr[third + 1]) ||
+           visit(ctx, slice_of(text.ptr + dot - 1, third + 3 - dot));
+}
+
+// A run of numbers' characters from `begin` on, if it is long enough. Returns where it ends; SIZE_MAX: enough.
+static size_t visit_run(struct slice text, size_t begin, id_visit *visit, void *ctx)
+{
+    size_t end = begin;
+    while (end < text.len && in_number[text.ptr[end]])
+        end++;
+    return end - begin < NUMBER_CHARS || visit_number(text.ptr + begin, end - begin, visit, ctx) ? end : SIZE_MAX;
 }
 
 static bool visit_ids(struct slice text, id_visit *visit, void *ctx)
 {
-    return visit_addresses(text, visit, ctx) && visit_numbers(text, visit, ctx);
+    size_t at = 0, run_end = 0; // numbers up to there were visited
+    // A window looks at the first dots that have the next one in it too, and at runs that are long enough in it;
+    // what reaches over its end begins in the next.
+    enum { DOT_LAST = WINDOW - 6, STEP = WINDOW - NUMBER_CHARS + 1 };
+    static_assert(STEP <= DOT_LAST, "every dot is in a window with its neighbours");
+    for (; text.len - at >= WINDOW; at += STEP) {
+        uint64_t digits, dots, numbers;
+        look(text.ptr + at, &digits, &dots, &numbers);
+        uint64_t between_digits = dots & digits >> 1 & (digits << 1 | 1);
+        uint64_t first = between_digits & (between_digits >> 2 | between_digits >> 3 | between_digits >> 4);
+        for (first &= (UINT64_C(1) << STEP) - 1; first != 0; first &= first - 1)
+            if (!visit_address(text, at + (size_t)__builtin_ctzll(first), visit, ctx))
+                return false;
+        uint64_t runs = numbers & numbers >> 1;
+        runs &= runs >> 2;
+        runs &= runs >> 4;
+        runs &= runs >> 8;
+        while (runs != 0) {
+            size_t begin = at + (size_t)__builtin_ctzll(runs);
+            if (begin >= run_end)
+                run_end = visit_run(text, begin, visit, ctx);
+            if (run_end == SIZE_MAX)
+                return false;
+            size_t behind = run_end - at;
+            runs = behind < WINDOW ? runs >> behind << behind : 0;
+        }
+    }
+    for (size_t i = at; i < text.len; i++) {
+        if (text.ptr[i] == '.' && !visit_address(text, i, visit, ctx))
+            return false;
+        if (i >= run_end && in_number[text.ptr[i]])
+            run_end = visit_run(text, i, visit, ctx);
+        if (run_end == SIZE_MAX)
+            return false;
+    }
+    return true;
 }
 
 // Never 0.

@@ -11,7 +11,7 @@
 #include "store/seg.h"
 #include "store/store.h"
 
-enum { HEAD_CHUNK_SPANS = 4096 }; // spans of a tenant that are scanned as one block
+#define HEAD_CHUNK_SPANS SPAN_BLOCK_SPANS // spans of a tenant that are scanned as one block
 
 struct head_spans;
 struct head_spans *head_spans_new(void);

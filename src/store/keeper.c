@@ -162,7 +162,7 @@ static struct timespec mono_at(int64_t mono_ns)
     return (struct timespec){.tv_sec = mono_ns / NS_PER_S, .tv_nsec = mono_ns % NS_PER_S};
 }
 
-// Waits for work, a stop, or the time of upkeep. False to stop.
+// Waits for something to seal, which may not be before one time, or until upkeep is due. False to stop.
 static bool wait_for_work(struct store *st, int64_t not_before_ns, int64_t upkeep_ns, bool *work_out)
 {
     pthread_mutex_lock(&st->keeper_lock);
@@ -227,8 +227,8 @@ static bool may_go_on(struct store *st)
     return go_on;
 }
 
-// What is done between seals.
-static void upkeep(struct store *st)
+// What is done between seals. False when one came in between.
+static bool upkeep(struct store *st)
 {
     pthread_mutex_lock(&st->keeper_lock);
     uint64_t asked = st->upkeep_asked;
@@ -237,32 +237,31 @@ static void upkeep(struct store *st)
     retain(st);
     while (compact(st))
         if (!may_go_on(st))
-            return; // seals first; what is left to do is found again
+            return false; // what is left to do is found again
     retain_sweep(st);
     pthread_mutex_lock(&st->keeper_lock);
     st->upkeep_done = asked;
     pthread_cond_broadcast(&st->published);
     pthread_mutex_unlock(&st->keeper_lock);
+    return true;
 }
 
 static void *keeper_main(void *arg)
 {
     struct store *st = arg;
-    int64_t pause_ns = KEEPER_PAUSE_NS_MIN, not_before_ns = 0, upkeep_ns = clock_mono_ns() + KEEPER_TICK_NS;
+    int64_t pause_ns = KEEPER_PAUSE_NS_MIN, not_before_ns = 0;
+    int64_t upkeep_ns = clock_mono_ns() + KEEPER_TICK_NS; // seals do not put it off
     bool work;
     while (wait_for_work(st, not_before_ns, upkeep_ns, &work)) {
-        // Seals come first, but not for ever: under a load that never lets up, upkeep has its turn too.
-        bool due = !work || clock_mono_ns() >= upkeep_ns;
-        if (work && seal_oldest(st)) {
+        if (!work) {
+            bool finished = upkeep(st);
+            upkeep_ns = clock_mono_ns() + (finished ? KEEPER_TICK_NS : 0);
+        } else if (seal_oldest(st)) {
             pause_ns = KEEPER_PAUSE_NS_MIN;
             not_before_ns = 0;
-        } else if (work) {
+        } else {
             not_before_ns = clock_mono_ns() + pause_ns;
             pause_ns = pause_ns * 2 > KEEPER_PAUSE_NS_MAX ? KEEPER_PAUSE_NS_MAX : pause_ns * 2;
-        }
-        if (due) {
-            upkeep(st);
-            upkeep_ns = clock_mono_ns() + KEEPER_TICK_NS;
         }
     }
     return NULL;

@@ -349,6 +349,42 @@ bool span_resource_parse(struct slice bytes, struct arena *a, struct span_resour
     return parsed(&m, a, "resource", err);
 }
 
+// Takes the value of service.name off one attribute. True when nothing more has to be looked for: it is that attribute, or
+// broken.
+static bool take_service(struct pb *p, struct slice pair, struct slice *service_out)
+{
+    struct span_attribute attribute;
+    struct pb m = pb_of(pair);
+    struct pb_field f;
+    struct slice key = SLICE("");
+    while (pb_next(&m, &f))
+        if (f.number == PAIR_KEY && f.wire == PB_BYTES)
+            key = f.bytes; // the last one counts
+    if (!slice_eq(key, SLICE("service.name")))
+        return !good(p, &m);
+    if (take_pair(p, pair, &attribute) && attribute.value.kind == VALUE_STRING)
+        *service_out = attribute.value.bytes;
+    return true;
+}
+
+bool span_resource_service(struct slice bytes, struct slice *service_out, struct err *err)
+{
+    bool found = false; // the first one is its value
+    *service_out = SLICE("");
+    struct pb m = pb_of(bytes);
+    struct pb_field f, inner;
+    while (pb_next(&m, &f)) {
+        if (!known(&m, MESSAGE_RESOURCE_SPANS, &f) || f.number != RESOURCE_SPANS_RESOURCE)
+            continue;
+        struct pb resource = pb_of(f.bytes);
+        while (!found && pb_next(&resource, &inner))
+            if (known(&resource, MESSAGE_RESOURCE, &inner) && inner.number == RESOURCE_ATTRIBUTES)
+                found = take_service(&resource, inner.bytes, service_out);
+        (void)good(&m, &resource);
+    }
+    return m.bad == NULL || err_set(err, ERR_CORRUPT, "resource: %s", m.bad);
+}
+
 static void take_scope(struct pb *p, struct slice bytes, struct arena *a, struct growing *attributes,
                        struct span_scope *out)
 {

@@ -97,6 +97,8 @@ MUST_CHECK bool span_resource_valid(struct slice message, struct err *err);
 MUST_CHECK bool span_scope_valid(struct slice message, struct err *err);
 // ERR_CORRUPT: no such message. Attributes live in `a`. Spans in the message are passed over.
 MUST_CHECK bool span_resource_parse(struct slice bytes, struct arena *a, struct span_resource *out, struct err *err);
+// The service alone, without parsing the rest: of many resources a query mostly wants nothing else.
+MUST_CHECK bool span_resource_service(struct slice bytes, struct slice *service_out, struct err *err);
 MUST_CHECK bool span_scope_parse(struct slice bytes, struct arena *a, struct span_scope *out, struct err *err);
 // The canonical bytes of the two, from all fields but `bytes` and `service`. A resource or scope message is always present.
 void span_resource_put(struct buf *b, const struct span_resource *resource);

@@ -1,5 +1,5 @@
 /*
- * span_block.h -- the unit of storing and scanning spans: columns of up to SPAN_BLOCK_SPANS_MAX spans of one tenant.
+ * span_block.h -- the unit of storing and scanning spans: columns of up to SPAN_BLOCK_SPANS spans of one tenant.
  * Bytes: docs/format.md "Span blocks".
  *
  * A trace's spans in a block lie together, by start time; traces lie in the order of their first start. A block is
@@ -76,7 +76,8 @@ enum span_column {
     SPAN_NAMES,      // names
     SPAN_MESSAGES,   // messages: of the status
     SPAN_STATES,     // trace_states
-    SPAN_RESOURCES,  // resource_of, resources
+    SPAN_RESOURCES,  // resource_of, resources: their bytes and services
+    SPAN_RESOURCE_ATTRIBUTES, // all else of the resources; without resource_of
     SPAN_SCOPES,     // scope_of, scopes
     SPAN_SHAPES,     // shape_of
     SPAN_EVENTS,     // events
@@ -121,7 +122,9 @@ struct span_block {
     const int32_t *kinds, *statuses;
     struct span_strings names, messages, trace_states;
     const uint32_t *resource_of, *scope_of;
-    const struct span_resource *resources; // resources_count; attributes are parsed
+    // resources_count; but for bytes and service they are empty until SPAN_RESOURCE_ATTRIBUTES was asked for, or, one by
+    // one, span_block_span() has met them
+    const struct span_resource *resources;
     const struct span_scope *scopes;
     uint32_t resources_count, scopes_count;
     const uint32_t *shape_of;
@@ -138,7 +141,8 @@ MUST_CHECK bool span_block_open(const struct span_block_place *place, span_block
                                 struct zbuf *z, struct arena *a, struct span_block *out, struct err *err);
 // Decodes a column unless it is there already.
 MUST_CHECK bool span_block_column(struct span_block *b, enum span_column column, struct err *err);
-// Of SPAN_NAMES, SPAN_MESSAGES, SPAN_STATES: the dictionary alone; of SPAN_RESOURCES, SPAN_SCOPES: likewise.
+// Of SPAN_NAMES, SPAN_MESSAGES, SPAN_STATES: the dictionary alone; of SPAN_RESOURCES, SPAN_RESOURCE_ATTRIBUTES, SPAN_SCOPES:
+// likewise.
 MUST_CHECK bool span_block_dictionary(struct span_block *b, enum span_column column, struct err *err);
 // Distinct values alone: cheaper than the column where a query only has to know whether a value occurs.
 MUST_CHECK bool span_block_attribute_values(struct span_block *b, uint32_t attribute, struct err *err);

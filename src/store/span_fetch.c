@@ -203,8 +203,10 @@ bool span_block_span(struct span_block *b, uint32_t row, struct span *out, struc
 {
     assert(row < b->spans_count);
     for (unsigned column = 0; column < SPAN_COLUMNS_COUNT; column++)
-        if (!span_block_column(b, (enum span_column)column, err))
+        if (column != SPAN_RESOURCE_ATTRIBUTES && !span_block_column(b, (enum span_column)column, err))
             return false;
+    if (!span_block_parse_resource(b, b->resource_of[row], err))
+        return false;
     uint64_t start = (uint64_t)b->start_ns[row];
     *out = (struct span){
         .start_ns = start,

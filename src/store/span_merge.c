@@ -104,7 +104,7 @@ static bool gather_span(struct span_merge *m, const struct span *span, uint32_t 
 
 static bool gather_block(struct span_merge *m, struct span_block *b, const int64_t *horizons, uint32_t input, struct err *err)
 {
-    if (!span_block_column(b, SPAN_SCOPES, err)) // before their count is known
+    if (!span_block_column(b, SPAN_RESOURCES, err) || !span_block_column(b, SPAN_SCOPES, err)) // for their counts
         return false;
     struct slice *resources = copies_of(&m->arena, b->resources_count), *scopes = copies_of(&m->arena, b->scopes_count);
     for (uint32_t row = 0; row < b->spans_count && resources != NULL && scopes != NULL; row++) {

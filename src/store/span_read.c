@@ -18,6 +18,7 @@ static const char *const column_names[SPAN_COLUMNS_COUNT] = {
     [SPAN_TRACES] = "traces",       [SPAN_IDS] = "ids",         [SPAN_PARENTS] = "parents",   [SPAN_STARTS] = "starts",
     [SPAN_DURATIONS] = "durations", [SPAN_KINDS] = "kinds",     [SPAN_STATUSES] = "statuses", [SPAN_NAMES] = "names",
     [SPAN_MESSAGES] = "messages",   [SPAN_STATES] = "states",   [SPAN_RESOURCES] = "resources",
+    [SPAN_RESOURCE_ATTRIBUTES] = "resources",
     [SPAN_SCOPES] = "scopes",       [SPAN_SHAPES] = "shapes",   [SPAN_EVENTS] = "events",     [SPAN_LINKS] = "links",
     [SPAN_REST] = "rest",
 };
@@ -402,14 +403,36 @@ static bool strings_column(struct span_block *b, enum span_part values_part, con
 
 static bool parse_resources(struct span_block *b, const struct span_strings *s, struct err *err)
 {
-    struct span_resource *resources = arena_array(b->arena, s->values_count, sizeof *resources);
-    if (resources == NULL)
+    struct span_resource *resources = arena_zalloc(b->arena, s->values_count * sizeof *resources);
+    b->inside->resources_parsed = arena_zalloc(b->arena, s->values_count * sizeof *b->inside->resources_parsed);
+    if (resources == NULL || b->inside->resources_parsed == NULL)
         return arena_ok(b->arena, "span block", err);
-    for (uint32_t i = 0; i < s->values_count; i++)
-        if (!span_resource_parse(s->values[i], b->arena, &resources[i], err))
+    for (uint32_t i = 0; i < s->values_count; i++) {
+        resources[i].bytes = s->values[i];
+        if (!span_resource_service(s->values[i], &resources[i].service, err))
             return err_wrap(err, "span block");
-    b->resources = resources;
+    }
+    b->resources = b->inside->resources = resources;
     b->resources_count = s->values_count;
+    return true;
+}
+
+bool span_block_parse_resource(struct span_block *b, uint32_t resource, struct err *err)
+{
+    struct span_resource *r = &b->inside->resources[resource];
+    if (b->inside->resources_parsed[resource])
+        return true;
+    if (!span_resource_parse(r->bytes, b->arena, r, err))
+        return err_wrap(err, "span block");
+    b->inside->resources_parsed[resource] = true;
+    return true;
+}
+
+static bool parse_all_resources(struct span_block *b, struct err *err)
+{
+    for (uint32_t i = 0; i < b->resources_count; i++)
+        if (!span_block_parse_resource(b, i, err))
+            return false;
     return true;
 }
 
@@ -538,6 +561,8 @@ bool span_block_column(struct span_block *b, enum span_column column, struct err
         return b->trace_states.ids != NULL || strings_column(b, PART_STATE_VALUES, what, true, &b->trace_states, err);
     case SPAN_RESOURCES:
         return b->resource_of != NULL || origins_column(b, column, true, err);
+    case SPAN_RESOURCE_ATTRIBUTES:
+        return span_block_dictionary(b, column, err);
     case SPAN_SCOPES:
         return b->scope_of != NULL || origins_column(b, column, true, err);
     case SPAN_SHAPES:
@@ -566,6 +591,8 @@ bool span_block_dictionary(struct span_block *b, enum span_column column, struct
         return b->trace_states.values != NULL || strings_column(b, PART_STATE_VALUES, what, false, &b->trace_states, err);
     case SPAN_RESOURCES:
         return b->resources != NULL || origins_column(b, column, false, err);
+    case SPAN_RESOURCE_ATTRIBUTES:
+        return span_block_dictionary(b, SPAN_RESOURCES, err) && parse_all_resources(b, err);
     case SPAN_SCOPES:
         return b->scopes != NULL || origins_column(b, column, false, err);
     default:

@@ -25,9 +25,13 @@ struct span_block_inside {
     const uint32_t *shape_column; // columns of all shapes, one after the other
     const uint32_t *shape_first;  // shapes_count + 1
     uint32_t shapes_count;
+    struct span_resource *resources; // the block's
+    bool *resources_parsed;          // of each, whether it is whole
     uint32_t trace; // of the last span_block_span()
 };
 
+// Parses what is missing of one resource.
+MUST_CHECK bool span_block_parse_resource(struct span_block *b, uint32_t resource, struct err *err);
 // Contents that do not add up; or there was no memory to see. Always false.
 bool span_block_corrupt(const struct span_block *b, const char *what, struct err *err);
 // Parts that lie side by side, in one read; `raws` has one each.

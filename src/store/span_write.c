@@ -180,7 +180,7 @@ uint32_t span_block_spans(const struct span_block_writer *w)
 
 bool span_block_full(const struct span_block_writer *w)
 {
-    return w->spans_count >= SPAN_BLOCK_SPANS_MAX || w->bytes >= SPAN_BLOCK_BYTES ||
+    return w->spans_count >= SPAN_BLOCK_SPANS || w->bytes >= SPAN_BLOCK_BYTES ||
            w->column_names.count >= SPAN_BLOCK_COLUMNS_MAX;
 }
 

@@ -360,6 +360,10 @@ MUST_CHECK bool view_trace(struct view *view, const uint8_t trace_id[TRACE_ID_BY
 MUST_CHECK bool view_spread_traces(struct view *view, int64_t from_ns, int64_t to_ns, struct arena *a,
                                    uint64_t **hashes_out, size_t *count_out, struct err *err);
 
+// Traces that may have spans in more than one block, of one source or several; others lie whole in theirs. Likewise.
+MUST_CHECK bool view_split_traces(struct view *view, struct arena *a, uint64_t **hashes_out, size_t *count_out,
+                                  struct err *err);
+
 // Log entries whose structured metadata has the trace's ID as `trace_id`, each once, by time. In `a`. Not after
 // view_settle().
 struct view_trace_entry {

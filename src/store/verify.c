@@ -1,8 +1,8 @@
 /*
  * verify.c -- reads everything and compares: checksums, records, directories, index rows.
  *
- * A server may be at work: files are listed before rows are read, a segment without a row is fine while its
- * log is there, and a file that vanished meanwhile was published or dropped.
+ * A server may be at work, or have been killed: files are listed before rows are read, a segment without a row is fine while
+ * its log or all that it was compacted from is there, or what was compacted from it, and a file that vanished meanwhile was published or dropped.
  */
 #include "store/store.h"
 
@@ -112,6 +112,32 @@ static bool list(struct verify *v, const char *folder, const char *suffix, struc
 static bool has_gen(const uint64_t *gens, size_t count, uint64_t gen)
 {
     return count > 0 && bsearch(&gen, gens, count, sizeof gen, by_gen) != NULL;
+}
+
+// Whether all that a segment was made of is there: a compaction under way, or cut short before its commit.
+static bool is_rewritten(const struct verify *v, const struct seg_footer *footer)
+{
+    for (uint32_t i = 0; i < footer->inputs_count; i++)
+        if (!has_gen(v->segments, v->segments_count, footer->inputs[i]))
+            return false;
+    return footer->inputs_count > 0;
+}
+
+// Whether a segment was made of it: a compaction's input that is about to go.
+static bool is_input(const struct verify *v, uint64_t gen)
+{
+    for (size_t i = 0; i < v->segments_count; i++) {
+        char path[PATH_BYTES];
+        struct err ignored;
+        if (seg_rewrites(v->segments[i]) == 0)
+            continue;
+        path_of(v, "segments", v->segments[i], path);
+        AUTO(seg_unrefp) struct seg *seg = seg_new(path, v->segments[i]);
+        for (uint32_t n = 0; seg_load(seg, &ignored) && n < seg_footer(seg)->inputs_count; n++)
+            if (seg_footer(seg)->inputs[n] == gen)
+                return true;
+    }
+    return false;
 }
 
 // --- logs -------------------------------------------------------------------------------------------
@@ -341,7 +367,8 @@ static void check_segment(struct verify *v, uint64_t gen, bool has_row)
         check_traces(v, seg, gen, &d);
         if (deep)
             verify_deep_index(v, &v->read, seg, gen, &d);
-    } else if (v->index != NULL && !has_gen(v->wals, v->wals_count, gen))
+    } else if (v->index != NULL && !has_gen(v->wals, v->wals_count, gen) && !is_rewritten(v, seg_footer(seg)) &&
+               !is_input(v, gen))
         verify_problem(v, "%s: the index has no row for this segment", path);
 }
 

@@ -269,6 +269,7 @@ struct spreading {
     struct arena *a;
     uint64_t *hashes; // each source's, one source after the other
     size_t count, room;
+    bool blocks;   // every block counts, not every source
     bool any;      // of the source being read
     uint64_t last; // its last hash: each is noted once
 };
@@ -277,7 +278,7 @@ static bool spread_add(void *ctx, const struct trace_ref *ref, struct err *err)
 {
     (void)err;
     struct spreading *s = ctx;
-    if (s->any && s->last == ref->hash)
+    if (!s->blocks && s->any && s->last == ref->hash)
         return true;
     assert(s->count < s->room); // counted before
     s->hashes[s->count++] = s->last = ref->hash;
@@ -341,13 +342,13 @@ static uint64_t *sort_hashes(uint64_t *from, uint64_t *to, size_t count)
     return from;
 }
 
-bool view_spread_traces(struct view *v, int64_t from_ns, int64_t to_ns, struct arena *a, uint64_t **hashes_out,
+static bool list_spread(struct view *v, int64_t from_ns, int64_t to_ns, bool blocks, struct arena *a, uint64_t **hashes_out,
                         size_t *count_out, struct err *err)
 {
     if (!view_has_one_tenant(v, err))
         return false;
     struct manifest *m = view_manifest(v);
-    struct spreading s = {.a = a, .room = count_refs(v, from_ns, to_ns)};
+    struct spreading s = {.a = a, .blocks = blocks, .room = count_refs(v, from_ns, to_ns)};
     struct { // of the heads
         uint64_t *hashes;
         size_t count;
@@ -357,7 +358,7 @@ bool view_spread_traces(struct view *v, int64_t from_ns, int64_t to_ns, struct a
     for (uint32_t i = 0; i < m->heads_count; i++) {
         if (!head_spans_hashes(head_spans_of(m->heads[i]), view_tenant(v), a, &heads[i].hashes, &heads[i].count, err))
             return false;
-        s.room += heads[i].count;
+        s.room += blocks ? 2 * heads[i].count : heads[i].count;
     }
     s.hashes = arena_array(a, s.room + 1, sizeof *s.hashes);
     uint64_t *spare = arena_array(a, s.room + 1, sizeof *spare);
@@ -375,6 +376,11 @@ bool view_spread_traces(struct view *v, int64_t from_ns, int64_t to_ns, struct a
         if (heads[i].count > 0)
             memcpy(s.hashes + s.count, heads[i].hashes, heads[i].count * sizeof *s.hashes);
         s.count += heads[i].count;
+        // A head's blocks are by arrival: any of its traces may lie in several.
+        if (blocks && heads[i].count > 0) {
+            memcpy(s.hashes + s.count, heads[i].hashes, heads[i].count * sizeof *s.hashes);
+            s.count += heads[i].count;
+        }
     }
     uint64_t *sorted = sort_hashes(s.hashes, spare, s.count);
     size_t kept = 0;
@@ -384,6 +390,17 @@ bool view_spread_traces(struct view *v, int64_t from_ns, int64_t to_ns, struct a
     *hashes_out = sorted;
     *count_out = kept;
     return true;
+}
+
+bool view_spread_traces(struct view *v, int64_t from_ns, int64_t to_ns, struct arena *a, uint64_t **hashes_out,
+                        size_t *count_out, struct err *err)
+{
+    return list_spread(v, from_ns, to_ns, false, a, hashes_out, count_out, err);
+}
+
+bool view_split_traces(struct view *v, struct arena *a, uint64_t **hashes_out, size_t *count_out, struct err *err)
+{
+    return list_spread(v, INT64_MIN, INT64_MAX, true, a, hashes_out, count_out, err);
 }
 
 // --- log entries ------------------------------------------------------------------------------------

@@ -150,6 +150,22 @@ def heads(tap, server):
     close_all(held)
 
 
+def addresses(tap):
+    """One thread accepts for all addresses; clients that are late with their first bytes are served as well."""
+    with Server(["--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0", "--listen", "[::1]:0"]) as server:
+        answers = []
+        for host, port in zip(("127.0.0.1", "127.0.0.1", "::1"), server.ports):
+            with socket.create_connection((host, port), 10) as s:
+                s.sendall(get("/ready").encode())
+                answers.append(status_of(s)[0])
+        tap.equal(answers, [200] * 3, "three addresses answer")
+        with socket.create_connection(("127.0.0.1", server.port), 10) as late:
+            time.sleep(1.5)
+            tap.equal(server.get("/ready").status, 200, "a silent connection is in nobody's way")
+            late.sendall(get("/ready").encode())
+            tap.equal(status_of(late)[0], 200, "and is served when it speaks")
+
+
 def form(tap, server):
     def post(size):
         body = "query=vector(1)&pad="
@@ -312,7 +328,7 @@ def main():
         queries_outstanding(tap, server, path)
         tap.equal(server.get("/ready").status, 200, "the server lives on")
     query_timeout(tap, path)
-    for test in (body_memory, connections, idle):
+    for test in (addresses, body_memory, connections, idle):
         test(tap)
     tap.done()
 

@@ -22,8 +22,10 @@ TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 class Ws:
     """A websocket client that sends whatever it is told to."""
 
-    def __init__(self, server, path="/loki/api/v1/tail", headers=None, **params):
+    def __init__(self, server, path="/loki/api/v1/tail", headers=None, narrow=False, **params):
         self.s = socket.socket()
+        if narrow:  # the kernel takes little for it
+            self.s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self.until = time.monotonic() + 10
         self.s.connect(("127.0.0.1", server.port))
         key = base64.b64encode(os.urandom(16)).decode()
@@ -371,6 +373,25 @@ def many_entries(tap):
             other.s.close()
 
 
+def absent_readers(tap):
+    """Many clients that do not read share what one of them may have alone."""
+    with Server(["--retention", "0", "--memory", "64MiB"]) as server:  # an eighth is for them
+        tails = [Ws(server, narrow=True, query='{app="absent"}') for _ in range(30)]
+        line, most = "x" * 10000, [0]
+
+        def full():
+            metrics = server.metrics()
+            most.append(metrics["mstore_tail_pending_bytes"])
+            return max(most) > 7 * 2**20 and metrics["mstore_tail_entries_dropped_total"] > 0
+        for n in range(60):
+            now = time.time_ns()
+            server.push([({"app": "absent"}, [(now + i, "%d %s" % (n * 10 + i, line)) for i in range(10)])])
+        tap.ok(wait_until(full, 20) and max(most) <= 8 * 2**20, "30 that do not read: %d KiB wait for them" % (max(most) / 1024))
+        for ws in tails:
+            ws.s.close()
+        tap.ok(wait_until(lambda: server.metrics()["mstore_tail_pending_bytes"] == 0, 10), "nothing is left when they are gone")
+
+
 def restart(tap):
     """The ws package's tail over a server that is killed."""
     with Server(["--retention", "0", "--listen", "127.0.0.1:%d" % free_port()]) as server:
@@ -409,6 +430,7 @@ def main():
     duration(tap)
     restart(tap)
     many_entries(tap)
+    absent_readers(tap)
     tap.done()
 
 

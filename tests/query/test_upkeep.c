@@ -12,6 +12,7 @@
 #include "base/metric.h"
 #include "query/query.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -309,8 +310,84 @@ static void run(uint64_t with)
     clock_set_wall_ns(0);
 }
 
+// --- faults -----------------------------------------------------------------------------------------
+
+static bool answers(struct store *st, const char *line)
+{
+    struct buf dump;
+    buf_init(&dump, 0);
+    test_dump(st, "t", INT64_MIN, INT64_MAX, &dump);
+    bool found = slice_find(buf_slice(&dump), slice_cstr(line)) != SIZE_MAX;
+    buf_done(&dump);
+    return found;
+}
+
+// Fails the 1st, 2nd, ... call while a request is made, and while it is carried out.
+static void test_failing_calls(bool sticky, bool carried_out, const char *name)
+{
+    struct err err;
+    bool kept = true, failed = true;
+    uint64_t n = 1;
+    clock_set_wall_ns(now_ns = EPOCH_NS);
+    for (; failed && kept && n < 500; n++) {
+        (void)snprintf(dir, sizeof dir, "%s/%s-%d-%" PRIu64, tap_dir(), name, sticky, n);
+        struct store *st = open_store(false);
+        must(test_push(st, "t", "{env=\"prod\"}", EPOCH_NS, "secret", &err), &err);
+        must(test_push(st, "t", "{env=\"prod\"}", EPOCH_NS, "open", &err), &err);
+        struct store_deletion d = {.tenant = SLICE("t"), .query = SLICE("{env=\"prod\"} |= \"secret\""),
+                                   .from_ns = EPOCH_NS, .to_ns = EPOCH_NS + 1};
+        uint64_t id;
+        bool acked = false;
+        if (carried_out) {
+            must(store_delete(st, &d, &id, &err), &err);
+            must(store_flush(st, &err), &err);
+            clock_set_wall_ns(EPOCH_NS + DELAY_NS);
+            acked = true;
+        }
+        fs_fail_at(n, EIO, sticky);
+        if (carried_out)
+            store_upkeep(st);
+        else
+            acked = store_delete(st, &d, &id, &err);
+        failed = fs_failed();
+        store_close(st);
+        fs_fail_at(0, 0, false);
+        st = open_store(n % 2 == 0);
+        kept = answers(st, "open") && !(acked && answers(st, "secret"));
+        clock_set_wall_ns(EPOCH_NS + DELAY_NS);
+        store_upkeep(st);
+        kept = kept && answers(st, "open") && !(acked && answers(st, "secret"));
+        store_close(st);
+        clock_set_wall_ns(EPOCH_NS);
+    }
+    ok(kept && !failed && n > 3, "%s, %s: what was acknowledged is hidden and the rest is there after each of %" PRIu64 " failures",
+       name, sticky ? "all calls from then on" : "one call", n - 1);
+    clock_set_wall_ns(0);
+}
+
+static void test_requests_have_a_limit(void)
+{
+    struct err err = {0};
+    uint64_t id, first_id = 0;
+    (void)snprintf(dir, sizeof dir, "%s/limit", tap_dir());
+    struct store *st = open_store(false);
+    struct store_deletion d = {.tenant = SLICE("t"), .query = SLICE("{env=\"prod\"}"), .from_ns = 0, .to_ns = 1};
+    int count = 0;
+    for (; count < DELETIONS_ACTIVE_MAX && store_delete(st, &d, &id, &err); count++)
+        first_id = count == 0 ? id : first_id;
+    is_int(count, DELETIONS_ACTIVE_MAX, "as many requests may wait as the limit says");
+    ok(!store_delete(st, &d, &id, &err) && err.code == ERR_LIMIT, "and no more");
+    ok(store_delete_cancel(st, SLICE("t"), first_id, true, &err) && store_delete(st, &d, &id, &err), "one taken back makes room");
+    store_close(st);
+}
+
 int main(void)
 {
+    test_requests_have_a_limit();
+    test_failing_calls(false, false, "asking");
+    test_failing_calls(true, false, "asking");
+    test_failing_calls(false, true, "carrying out");
+    test_failing_calls(true, true, "carrying out");
     for (uint64_t i = 1; i <= SEEDS; i++)
         run(i);
     ok(metric_value(COUNTER_COMPACTIONS) > 20 && metric_value(COUNTER_DELETED_ENTRIES) > 20 &&

@@ -189,9 +189,9 @@ static void test_full(void)
     struct span_block_writer *w = span_block_writer_new(1);
     struct made m = {.place = {.pos = 0}};
     uint32_t count = 0;
-    for (; !span_block_full(w) && count < SPAN_BLOCK_SPANS_MAX + 1; count++)
+    for (; !span_block_full(w) && count < SPAN_BLOCK_SPANS + 1; count++)
         add_plain(w, &a, 0, 0, SLICE("x"));
-    ok(count == SPAN_BLOCK_SPANS_MAX && span_block_spans(w) == count, "full of spans");
+    ok(count == SPAN_BLOCK_SPANS && span_block_spans(w) == count, "full of spans");
     must(span_block_flush(w, &m.bytes, &m.place, &err), &err);
     ok(span_block_spans(w) == 0 && !span_block_full(w), "flushed, it is empty");
     printf("# %zu bytes for %u spans without anything\n", m.bytes.len, count);

@@ -9,7 +9,6 @@
 #include "query/traceql/tql_codes.h"
 #include "query/traceql/tql_metrics.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 enum { BASELINE, SELECTION, SIDES };
@@ -18,13 +17,16 @@ struct counted { // a value of an attribute; NIL: the attribute at all
     struct slice attribute; // printed
     struct tql_value value;
     bool total;
+    uint32_t values;        // of a total: how many values are counted
     uint64_t sums[SIDES];
-    double *counts[SIDES]; // by bucket
+    uint32_t *counts[SIDES]; // by bucket of the task; NULL: none, and where tasks are put together
 };
 
 struct tally { // of one task
     struct arena *arena;
-    uint32_t buckets;
+    uint32_t first, buckets; // covered
+    bool sums_alone;         // of all tasks
+    bool cut;                // an attribute had more values than are counted
     struct counted *items;
     size_t count, room;
     uint32_t *slots; // number + 1
@@ -37,6 +39,7 @@ struct comparing {
     const struct tql_expr *selection;
     struct tql_need need; // of the selection
     struct tally *tallies; // by task
+    uint32_t tasks;
 };
 
 // --- tallies ----------------------------------------------------------------------------------------------
@@ -85,7 +88,19 @@ static bool grow(struct tally *t)
     return t->slots != NULL;
 }
 
-// The counts of a value; NULL: the arena is full.
+// The counts of a value; NULL: there are none.
+static struct counted *look_up(struct tally *t, struct slice attribute, struct tql_value value, bool total)
+{
+    struct counted wanted = {.attribute = attribute, .value = value, .total = total};
+    if (t->slots_room == 0)
+        return NULL;
+    for (size_t at = hash_of(t, &wanted) & (t->slots_room - 1); t->slots[at] != 0; at = (at + 1) & (t->slots_room - 1))
+        if (is_same(&t->items[t->slots[at] - 1], attribute, value, total))
+            return &t->items[t->slots[at] - 1];
+    return NULL;
+}
+
+// Likewise, made if need be. NULL: the arena is full.
 static struct counted *find(struct tally *t, struct slice attribute, struct tql_value value, bool total)
 {
     if (!grow(t))
@@ -102,31 +117,44 @@ static struct counted *find(struct tally *t, struct slice attribute, struct tql_
     c->attribute = arena_copy(t->arena, attribute);
     if (value.type == TQL_T_STRING)
         c->value.text = arena_copy(t->arena, value.text);
-    for (int side = 0; side < SIDES; side++)
-        c->counts[side] = arena_zalloc(t->arena, t->buckets * sizeof *c->counts[side]);
     if (t->arena->overflowed)
         return NULL;
     t->slots[at] = (uint32_t)++t->count;
     return c;
 }
 
-static bool add(struct tally *t, struct slice attribute, struct tql_value value, int side, uint32_t bucket, uint64_t count)
+static bool count(struct tally *t, struct counted *c, int side, uint32_t bucket, uint64_t count)
+{
+    c->sums[side] += count;
+    if (t->sums_alone)
+        return true;
+    if (c->counts[side] == NULL && (c->counts[side] = arena_zalloc(t->arena, t->buckets * sizeof *c->counts[side])) == NULL)
+        return false;
+    c->counts[side][bucket - t->first] += (uint32_t)count;
+    return true;
+}
+
+// Adds so many spans with a value. Of an attribute with more values than TRACEQL_COMPARE_VALUES_MAX further ones are left
+// out, as they are no more than identities; the answer says so.
+static bool add(struct tally *t, struct slice attribute, struct tql_value value, int side, uint32_t bucket, uint64_t n)
 {
     if (value.type == TQL_T_NIL)
         return true;
     if (value.type == TQL_T_ARRAY) // one value for all of them
         value = (struct tql_value){.type = TQL_T_NIL};
     struct counted *total = find(t, attribute, (struct tql_value){.type = TQL_T_NIL}, true);
-    if (total == NULL)
+    if (total == NULL || !count(t, total, side, bucket, n))
         return false;
-    total->sums[side] += count;
-    total->counts[side][bucket] += (double)count;
-    struct counted *c = find(t, attribute, value, false);
-    if (c == NULL)
-        return false;
-    c->sums[side] += count;
-    c->counts[side][bucket] += (double)count;
-    return true;
+    struct counted *c = look_up(t, attribute, value, false);
+    if (c == NULL && total->values == TRACEQL_COMPARE_VALUES_MAX) {
+        t->cut = true;
+        return true;
+    }
+    if (c == NULL) {
+        total->values++;
+        c = find(t, attribute, value, false);
+    }
+    return c != NULL && count(t, c, side, bucket, n);
 }
 
 // --- rows -------------------------------------------------------------------------------------------------
@@ -190,7 +218,8 @@ static bool count_attribute(struct comparing *c, struct tally *t, struct tql_row
 static bool count_origins(struct comparing *c, struct tally *t, struct tql_rows *r, bool resources, const struct cells *cells,
                           const struct tql_bits *bits)
 {
-    if (!tql_rows_column(r, resources ? SPAN_RESOURCES : SPAN_SCOPES))
+    if (!tql_rows_column(r, resources ? SPAN_RESOURCES : SPAN_SCOPES) ||
+        (resources && !tql_rows_dictionary(r, SPAN_RESOURCE_ATTRIBUTES)))
         return false;
     const struct span_block *b = r->block;
     uint32_t count = resources ? b->resources_count : b->scopes_count;
@@ -318,18 +347,18 @@ static bool observe_span(void *ctx, struct tql_worker *w, uint32_t task, struct 
            add_attributes(t, TQL_SCOPE_INSTRUMENTATION, &row->span->scope->attributes, side, bucket, &w->block);
 }
 
-static void tally_init(struct tally *t, uint32_t buckets, struct arena *a)
+static void tally_init(struct tally *t, uint32_t first, uint32_t buckets, struct arena *a)
 {
-    *t = (struct tally){.arena = a, .buckets = buckets};
+    *t = (struct tally){.arena = a, .first = first, .buckets = buckets};
     buf_init(&t->key, 0);
 }
 
 static bool begin_task(void *ctx, struct tql_worker *w, uint32_t task, int64_t min_ns, int64_t max_ns)
 {
     struct comparing *c = ctx;
-    (void)min_ns;
-    (void)max_ns;
-    tally_init(&c->tallies[task], c->run->buckets.count, &w->arena);
+    uint32_t first, count;
+    tql_buckets_between(&c->run->buckets, min_ns, max_ns, &first, &count);
+    tally_init(&c->tallies[task], first, count, &w->arena);
     return true;
 }
 
@@ -364,18 +393,18 @@ static int by_selection(const void *left, const void *right)
 
 static bool merge(struct comparing *c, uint32_t tasks, struct tally *all)
 {
-    for (uint32_t i = 0; i < tasks; i++)
+    all->sums_alone = true;
+    for (uint32_t i = 0; i < tasks; i++) {
+        all->cut |= c->tallies[i].cut;
         for (size_t n = 0; n < c->tallies[i].count; n++) {
             const struct counted *from = &c->tallies[i].items[n];
             struct counted *to = find(all, from->attribute, from->value, from->total);
             if (to == NULL)
                 return false;
-            for (int side = 0; side < SIDES; side++) {
+            for (int side = 0; side < SIDES; side++)
                 to->sums[side] += from->sums[side];
-                for (uint32_t b = 0; b < all->buckets; b++)
-                    to->counts[side][b] += from->counts[side][b];
-            }
         }
+    }
     return true;
 }
 
@@ -393,7 +422,12 @@ static bool put_series(const struct comparing *c, const struct counted *from, in
     out->labels.items[1] = (struct span_attribute){arena_copy(a, from->attribute), tql_to_span_value(from->value, a)};
     for (uint32_t i = 0; i < b->count; i++) {
         int64_t end_ns = i + 1 == b->count ? b->to_ns : b->from_ns + (i + 1) * b->step_ns;
-        out->samples[i] = (struct trace_sample){end_ns / 1000000, from->counts[side][i]};
+        out->samples[i] = (struct trace_sample){end_ns / 1000000, 0};
+    }
+    for (uint32_t t = 0; t < c->tasks; t++) {
+        const struct counted *part = look_up(&c->tallies[t], from->attribute, from->value, from->total);
+        for (uint32_t i = 0; part != NULL && part->counts[side] != NULL && i < c->tallies[t].buckets; i++)
+            out->samples[c->tallies[t].first + i].value += part->counts[side][i];
     }
     return true;
 }
@@ -422,10 +456,10 @@ bool tql_compare_run(struct tql_metrics_run *m, struct trace_metrics_result *out
     struct arena *a = &m->team.workers[0].arena;
     struct comparing c = {.run = m, .selection = m->query->metrics->selection->lowered};
     const struct tql_observer observer = {&c, begin_task, observe_rows, observe_span};
-    uint32_t tasks = tql_metrics_tasks_max(m);
+    uint32_t tasks = c.tasks = tql_metrics_tasks_max(m);
     struct tally all;
     size_t room = 0;
-    tally_init(&all, m->buckets.count, a);
+    tally_init(&all, 0, m->buckets.count, a);
     c.tallies = arena_zalloc(a, tasks * sizeof *c.tallies);
     if (c.tallies == NULL || !tql_need_of_expr(m->query, c.selection, a, &c.need))
         return arena_ok(a, "query", err);
@@ -438,6 +472,8 @@ bool tql_compare_run(struct tql_metrics_run *m, struct trace_metrics_result *out
     for (uint32_t i = 0; i < tasks; i++)
         buf_done(&c.tallies[i].key);
     buf_done(&all.key);
+    if (good && all.cut)
+        tql_worker_warn(&m->team.workers[0], "compare() left values out of attributes that hardly repeat");
     if (good)
         tql_series_sort(out->series, out->series_count);
     return good && arena_ok(a, "query", err);

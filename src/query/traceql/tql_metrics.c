@@ -259,11 +259,9 @@ static bool observe_span(void *ctx, struct tql_worker *w, uint32_t task, struct 
 static bool begin_task(void *ctx, struct tql_worker *w, uint32_t task, int64_t min_ns, int64_t max_ns)
 {
     struct gathering *g = ctx;
-    const struct tql_buckets *b = &g->run.buckets;
-    min_ns = min_ns > b->from_ns ? min_ns : b->from_ns + 1;
-    max_ns = max_ns < b->to_ns ? max_ns : b->to_ns;
-    uint32_t first = min_ns <= max_ns ? tql_bucket_of(b, min_ns) : 0, last = min_ns <= max_ns ? tql_bucket_of(b, max_ns) : 0;
-    tql_series_init(&g->sets[task], g->run.query->metrics->fn, first, last - first + 1, &w->arena);
+    uint32_t first, count;
+    tql_buckets_between(&g->run.buckets, min_ns, max_ns, &first, &count);
+    tql_series_init(&g->sets[task], g->run.query->metrics->fn, first, count, &w->arena);
     return true;
 }
 

@@ -7,24 +7,13 @@
  */
 #include "query/traceql/tql_metrics.h"
 
-#include "base/hash.h"
-
 #include <stdlib.h>
 
-enum { BLOCK_TASKS_MAX = 64, TRACE_TASKS_MAX = 32 };
+enum { BLOCK_TASKS_MAX = 64, COMPARE_TASKS_MAX = 16, TRACE_TASKS_MAX = 16 }; // compare() holds much for each
 
 static bool is_spread(const struct tql_metrics_run *m, const uint8_t trace_id[TRACE_ID_BYTES])
 {
-    uint64_t hash = hash64(slice_of(trace_id, TRACE_ID_BYTES));
-    size_t low = 0, high = m->spread_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (m->spread[middle] < hash)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < m->spread_count && m->spread[low] == hash;
+    return tql_has_trace(m->spread, m->spread_count, trace_id);
 }
 
 static bool add_trace(struct tql_traces *list, struct arena *a, const uint8_t trace_id[TRACE_ID_BYTES])
@@ -54,12 +43,15 @@ bool tql_metrics_prepare(struct tql_metrics_run *m, struct err *err)
     // A span of the time may need others of its trace, which then lie in the same source or make the trace a spread one.
     if (!tql_team_select(&m->team, m->buckets.from_ns + 1, m->buckets.to_ns + 1, false, !m->need.exact, err))
         return false;
+    if (!m->need.exact && !tql_team_split(&m->team, err))
+        return false;
     uint64_t *spread = NULL;
     if (!view_spread_traces(m->team.view, INT64_MIN, INT64_MAX, a, &spread, &m->spread_count, err))
         return false;
     m->spread = spread;
     uint32_t blocks = m->team.blocks_count;
-    m->tasks = blocks < BLOCK_TASKS_MAX ? blocks : BLOCK_TASKS_MAX;
+    uint32_t tasks_max = metrics->fn == TQL_M_COMPARE ? COMPARE_TASKS_MAX : BLOCK_TASKS_MAX;
+    m->tasks = blocks < tasks_max ? blocks : tasks_max;
     m->block_first = arena_array(a, m->tasks + (size_t)1, sizeof *m->block_first);
     m->traces = arena_zalloc(a, (m->tasks + (size_t)1) * sizeof *m->traces);
     if (m->block_first == NULL || m->traces == NULL)
@@ -130,15 +122,46 @@ static bool leave_unnumbered(struct tql_rows *r, struct tql_bits *bits)
     return true;
 }
 
-static bool note_candidates(struct tql_metrics_run *m, struct tql_worker *w, uint32_t task, struct tql_rows *r, const struct tql_bits *bits)
+// Observes the spans of a trace that the pipeline leaves.
+static bool observe_trace(struct tql_metrics_run *m, const struct tql_observer *o, struct tql_worker *w, uint32_t task,
+                          struct tql_trace *trace, struct err *err)
 {
+    struct tql_spansets sets;
+    struct tql_spanset all;
+    struct tql_trace_row row;
+    if (!tql_sets_run(&m->query->pipeline, trace, &sets, err) || !tql_sets_union(trace, &sets, &all, err))
+        return false;
+    tql_trace_row_init(&row, trace);
+    for (uint32_t i = 0; i < all.count; i++) {
+        row.span = &trace->spans[all.spans[i]];
+        int64_t start_ns = span_time(row.span->start_ns);
+        if (start_ns > m->buckets.from_ns && start_ns <= m->buckets.to_ns && !o->span(o->ctx, w, task, &row))
+            return arena_ok(&w->arena, "query", err) && arena_ok(&w->block, "query", err);
+    }
+    return true;
+}
+
+// Evaluates the traces that have a row which the query needs: here if they lie whole in the block, else in the second pass.
+static bool pass_candidates(struct block_pass *p, struct tql_worker *w, uint32_t task, struct tql_rows *r, const struct tql_bits *alive,
+                            const struct tql_bits *bits)
+{
+    struct tql_metrics_run *m = p->m;
     const struct span_block *b = r->block;
     if (!tql_rows_column(r, SPAN_TRACES))
         return false;
-    for (uint32_t t = 0; t < b->stats.traces_count; t++)
-        if ((tql_bits_next(bits, b->trace_first[t]) < b->trace_first[t + 1] || is_spread(m, b->trace_ids[t])) &&
-            !add_trace(&m->traces[task], &w->arena, b->trace_ids[t]))
-            return arena_ok(&w->arena, "query", r->err);
+    bool expired = tql_bits_count(alive) < b->spans_count;
+    for (uint32_t t = 0; t < b->stats.traces_count; t++) {
+        bool spread = m->spread_count > 0 && is_spread(m, b->trace_ids[t]);
+        if (tql_bits_next(bits, b->trace_first[t]) >= b->trace_first[t + 1] && !spread)
+            continue;
+        struct tql_trace trace;
+        if (spread || expired || !tql_team_is_whole(&m->team, b->trace_ids[t])) {
+            if (!add_trace(&m->traces[task], &w->arena, b->trace_ids[t]))
+                return arena_ok(&w->arena, "query", r->err);
+        } else if (!tql_rows_trace(r, t, &trace) || !observe_trace(m, p->o, w, task, &trace, r->err) || r->failed) {
+            return false;
+        }
+    }
     return true;
 }
 
@@ -147,7 +170,7 @@ static bool pass_block(struct block_pass *p, struct tql_worker *w, uint32_t task
     struct tql_metrics_run *m = p->m;
     struct span_block block;
     struct tql_rows rows;
-    struct tql_bits bits;
+    struct tql_bits bits, alive;
     struct err err;
     bool damaged;
     if (m->spread_count == 0 && !tql_stats_may(&m->team.blocks[number].stats, m->need.rows)) {
@@ -161,9 +184,10 @@ static bool pass_block(struct block_pass *p, struct tql_worker *w, uint32_t task
                 tql_worker_rows(w, &rows, from_ns, to_ns, &bits);
     if (good && m->need.exact)
         good = set_spread_aside(m, w, task, &rows, &bits);
+    alive = bits;
     good = good && tql_rows_filter(&rows, m->need.rows, &bits);
     if (good && !m->need.exact)
-        good = note_candidates(m, w, task, &rows, &bits);
+        good = pass_candidates(p, w, task, &rows, &alive, &bits);
     else if (good && tql_bits_any(&bits))
         good = (!m->need.roots || leave_unnumbered(&rows, &bits)) && p->o->rows(p->o->ctx, w, task, &rows, &bits);
     w->stats.bytes += span_block_read_bytes(&block);
@@ -209,23 +233,11 @@ static bool pass_trace(struct trace_pass *p, struct tql_worker *w, uint32_t task
 {
     struct tql_metrics_run *m = p->m;
     struct tql_trace trace;
-    struct tql_spansets sets;
-    struct tql_spanset all;
-    struct tql_trace_row row;
     struct err err;
     if (!tql_worker_trace(w, trace_id, &trace))
         return false;
-    if (trace.count == 0)
-        return tql_worker_memory(w);
-    if (!tql_sets_run(&m->query->pipeline, &trace, &sets, &err) || !tql_sets_union(&trace, &sets, &all, &err))
-        return tql_worker_fail(w, &err);
-    tql_trace_row_init(&row, &trace);
-    for (uint32_t i = 0; i < all.count; i++) {
-        row.span = &trace.spans[all.spans[i]];
-        int64_t start_ns = span_time(row.span->start_ns);
-        if (start_ns > m->buckets.from_ns && start_ns <= m->buckets.to_ns && !p->o->span(p->o->ctx, w, task, &row))
-            return tql_worker_memory(w);
-    }
+    if (trace.count > 0 && !observe_trace(m, p->o, w, task, &trace, &err) && !tql_worker_fail(w, &err))
+        return false;
     return tql_worker_memory(w);
 }
 

@@ -124,7 +124,7 @@ static bool span_names(struct slice_set *set, struct tql_rows *r, const struct t
 static bool origin_names(struct slice_set *set, struct tql_rows *r, bool resources, const struct tql_bits *rows)
 {
     uint8_t *used;
-    if (!tql_origins_used(r, resources, rows, &used))
+    if (!tql_origins_used(r, resources, rows, &used) || (resources && !tql_rows_dictionary(r, SPAN_RESOURCE_ATTRIBUTES)))
         return false;
     uint32_t count = resources ? r->block->resources_count : r->block->scopes_count;
     for (uint32_t i = 0; i < count; i++)

@@ -252,7 +252,7 @@ void tql_shown_attributes(const struct tql_shown *shown, struct tql_eval *ev, bo
         struct tql_value v = tql_attr_of_event(s->attr)  ? event_value(ev, s)
                              : tql_attr_of_link(s->attr) ? link_value(ev, s)
                                                          : tql_eval_attr(ev, s->attr);
-        if (v.type == TQL_T_ARRAY)
+        if (v.type == TQL_T_ARRAY && !tql_attr_of_event(s->attr) && !tql_attr_of_link(s->attr))
             v = array_element(s, v);
         if (v.type != TQL_T_NIL) {
             bool bare = !labels && s->attr->scope != TQL_SCOPE_INTRINSIC;

@@ -143,17 +143,35 @@ static bool span_slot(struct tql_rows *r, const struct tql_attr *attr, struct tq
     return true;
 }
 
+bool tql_rows_resources(struct tql_rows *r, struct slice name)
+{
+    bool services = slice_eq(name, SLICE("service.name"));
+    if (!tql_rows_dictionary(r, SPAN_RESOURCES))
+        return false;
+    for (uint32_t i = 0; i < r->block->resources_count && services; i++)
+        services = r->block->resources[i].service.len > 0;
+    return services || tql_rows_dictionary(r, SPAN_RESOURCE_ATTRIBUTES);
+}
+
+struct tql_value tql_resource_value(const struct span_resource *resource, struct slice name)
+{
+    if (resource->service.len > 0 && slice_eq(name, SLICE("service.name")))
+        return tql_string(resource->service);
+    return tql_find(&resource->attributes, name);
+}
+
 static bool origin_slot(struct tql_rows *r, const struct tql_attr *attr, struct tql_slot *slot)
 {
     bool resources = attr->scope != TQL_SCOPE_INSTRUMENTATION;
-    if (!tql_rows_column(r, resources ? SPAN_RESOURCES : SPAN_SCOPES))
+    if (!tql_rows_column(r, resources ? SPAN_RESOURCES : SPAN_SCOPES) || (resources && !tql_rows_resources(r, attr->name)))
         return false;
     uint32_t count = resources ? r->block->resources_count : r->block->scopes_count;
     struct tql_value *values = arena_array(r->arena, count, sizeof *values);
     if (values == NULL)
         return memory(r);
     for (uint32_t i = 0; i < count; i++)
-        values[i] = tql_find(resources ? &r->block->resources[i].attributes : &r->block->scopes[i].attributes, attr->name);
+        values[i] = resources ? tql_resource_value(&r->block->resources[i], attr->name)
+                              : tql_find(&r->block->scopes[i].attributes, attr->name);
     slot->by_origin = values;
     return true;
 }
@@ -270,6 +288,47 @@ static uint64_t rows_start(void *ctx)
 {
     struct tql_rows *r = ctx;
     return !r->failed && tql_rows_column(r, SPAN_STARTS) ? (uint64_t)r->block->start_ns[r->row] : 0;
+}
+
+struct tql_value tql_rows_message(struct tql_rows *r)
+{
+    if (r->failed || !tql_rows_column(r, SPAN_MESSAGES))
+        return nil;
+    return tql_string(r->block->messages.values[r->block->messages.ids[r->row]]);
+}
+
+bool tql_rows_trace(struct tql_rows *r, uint32_t trace, struct tql_trace *out)
+{
+    static const enum span_column columns[] = {SPAN_TRACES, SPAN_IDS, SPAN_PARENTS, SPAN_STARTS, SPAN_DURATIONS, SPAN_KINDS,
+                                               SPAN_STATUSES, SPAN_NAMES, SPAN_RESOURCES, SPAN_RESOURCE_ATTRIBUTES, SPAN_SCOPES,
+                                               SPAN_LINKS};
+    const struct span_block *b = r->block;
+    for (size_t i = 0; i < COUNT_OF(columns); i++)
+        if (!tql_rows_column(r, columns[i]))
+            return false;
+    uint32_t first = b->trace_first[trace], count = b->trace_first[trace + 1] - first;
+    struct span *spans = arena_zalloc(r->arena, count * sizeof *spans);
+    if (spans == NULL)
+        return memory(r);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t row = first + i;
+        struct span *s = &spans[i];
+        memcpy(s->trace_id, b->trace_ids[trace], TRACE_ID_BYTES);
+        memcpy(s->span_id, b->span_ids[row], SPAN_ID_BYTES);
+        memcpy(s->parent_id, b->parent_ids[row], SPAN_ID_BYTES);
+        s->start_ns = (uint64_t)b->start_ns[row];
+        s->end_ns = s->start_ns + b->duration_ns[row];
+        s->kind = b->kinds[row];
+        s->status = b->statuses[row];
+        s->name = b->names.values[b->names.ids[row]];
+        s->resource = &b->resources[b->resource_of[row]];
+        s->scope = &b->scopes[b->scope_of[row]];
+        s->links = b->links[row]; // a root's may say that it is none
+    }
+    tql_trace_begin(out, spans, count, r->arena, r->eval.scratch);
+    out->rows = r;
+    out->first_row = first;
+    return true;
 }
 
 struct tql_value tql_rows_value(struct tql_rows *r, const struct tql_attr *attr, uint32_t row)

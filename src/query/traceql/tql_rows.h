@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "query/traceql/tql_eval.h"
+#include "query/traceql/tql_trace.h"
 #include "store/span_block.h"
 
 enum { TQL_BITS_WORDS = (SPAN_BLOCK_SPANS_MAX + 63) / 64 };
@@ -57,6 +57,10 @@ MUST_CHECK bool tql_rows_init(struct tql_rows *r, struct span_block *block, uint
 MUST_CHECK bool tql_rows_filter(struct tql_rows *r, const struct tql_expr *e, struct tql_bits *rows);
 // The value of one row, of any attribute. Sets r->failed.
 struct tql_value tql_rows_value(struct tql_rows *r, const struct tql_attr *attr, uint32_t row);
+// A trace of the block, by its place in trace_first: its spans with what is not an attribute, an event or a link, all of
+// them in the block's arena. The rows must last as long. False: r->err.
+MUST_CHECK bool tql_rows_trace(struct tql_rows *r, uint32_t trace, struct tql_trace *out);
+struct tql_value tql_rows_message(struct tql_rows *r); // statusMessage of the row in hand
 // The duration of a row, and its start as indexes have it. Columns must be there.
 uint64_t tql_rows_duration(const struct tql_rows *r, uint32_t row);
 
@@ -65,6 +69,9 @@ MUST_CHECK bool tql_rows_slot(struct tql_rows *r, const struct tql_attr *attr);
 // Decodes a column of the block; fails the rows.
 MUST_CHECK bool tql_rows_column(struct tql_rows *r, enum span_column column);
 MUST_CHECK bool tql_rows_dictionary(struct tql_rows *r, enum span_column column);
+// What tql_resource_value() of that name needs.
+MUST_CHECK bool tql_rows_resources(struct tql_rows *r, struct slice name);
+struct tql_value tql_resource_value(const struct span_resource *resource, struct slice name);
 MUST_CHECK bool tql_rows_attribute(struct tql_rows *r, uint32_t attribute, bool values_alone);
 
 // What a block's statistics say: whether some span in it may satisfy the expression.

@@ -109,7 +109,7 @@ struct origins {
 static struct tql_value resource_at(const void *ctx, uint32_t i)
 {
     const struct origins *o = ctx;
-    return tql_find(&o->block->resources[i].attributes, o->attr->name);
+    return tql_resource_value(&o->block->resources[i], o->attr->name);
 }
 
 static struct tql_value scope_at(const void *ctx, uint32_t i)
@@ -126,7 +126,7 @@ static bool by_origin(struct tql_rows *r, const struct test *t, bool resources, 
     struct span_block *b = r->block;
     struct origins o = {b, t->attr};
     bool any;
-    if (!tql_rows_dictionary(r, resources ? SPAN_RESOURCES : SPAN_SCOPES))
+    if (resources ? !tql_rows_resources(r, t->attr->name) : !tql_rows_dictionary(r, SPAN_SCOPES))
         return false;
     const uint8_t *table = pass_table(r, t, resources ? b->resources_count : b->scopes_count, resources ? resource_at : scope_at, &o, &any);
     if (table == NULL)

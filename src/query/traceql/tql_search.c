@@ -1,11 +1,11 @@
 /*
  * tql_search.c -- traces that a query finds, the newest first.
  *
- * Blocks tell which traces have a span that the query needs (tql_need.h); those are assembled whole and the query decides.
- * Blocks are taken newest first, in rounds that grow, and candidates by the earliest start that their block knows, which
- * no trace begins after: so the search ends when the limit is reached and nothing newer can come.
+ * Blocks tell which traces have a span that the query needs (tql_need.h). Those that lie whole in the block are decided from
+ * its columns; others are assembled first. Blocks are taken newest first, in rounds that grow, and traces by the earliest
+ * start that their block knows, which none begins after: so the search ends when the limit is reached and nothing newer can
+ * come.
  */
-#include "base/hash.h"
 #include "base/slice_set.h"
 #include "query/trace_logs.h"
 #include "query/traceql/tql_need.h"
@@ -25,6 +25,16 @@ struct candidates {
     size_t count, room;
 };
 
+struct found_traces { // in a worker's arena
+    struct found_trace *items;
+    size_t count, room;
+};
+
+struct looked { // what a block gave
+    struct found_traces found;
+    struct candidates candidates;
+};
+
 struct search {
     struct tql_team team;
     const struct traceql *query;
@@ -37,11 +47,10 @@ struct search {
     size_t spread_count;
     // Of a round of blocks.
     uint32_t first_block;
-    struct candidates *of_block;
+    struct looked *of_block;
     // Of a round of candidates.
     const struct candidate *round;
-    struct found_trace *found; // each in its worker's arena
-    bool *is_found;
+    struct found_traces *found;
     // Results, newest first; at most the limit.
     struct found_trace *results;
     size_t results_count, results_room;
@@ -49,35 +58,87 @@ struct search {
 
 // --- candidates -------------------------------------------------------------------------------------------
 
-static bool is_spread(const struct search *s, const uint8_t trace_id[TRACE_ID_BYTES])
+// Whether the trace overlaps the asked time.
+static bool overlaps(const struct search *s, const struct tql_trace *t)
 {
-    uint64_t hash = hash64(slice_of(trace_id, TRACE_ID_BYTES));
-    size_t low = 0, high = s->spread_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (s->spread[middle] < hash)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < s->spread_count && s->spread[low] == hash;
+    return span_time(t->start_ns) < s->options->to_ns && span_time(t->end_ns) >= s->options->from_ns;
 }
 
-static bool add_candidates(struct search *s, struct tql_worker *w, struct tql_rows *r, const struct tql_bits *rows, struct candidates *out)
+// What the query says of a trace; with *found_out the result is added. False: err.
+static bool decide_trace(struct search *s, struct tql_worker *w, struct tql_trace *trace, struct found_traces *out, struct err *err)
+{
+    struct tql_spansets sets;
+    if (!overlaps(s, trace))
+        return true;
+    if (!tql_sets_run(&s->query->pipeline, trace, &sets, err))
+        return false;
+    if (sets.count == 0)
+        return true;
+    if (!arena_grow(&w->arena, (void **)&out->items, sizeof *out->items, out->count, &out->room))
+        return arena_ok(&w->arena, "query", err);
+    struct found_trace *found = &out->items[out->count++];
+    tql_result_trace(trace, &w->arena, found);
+    if (s->with_sets)
+        tql_result_sets(s->shown, trace, &sets, s->options->spans_per_set, &w->arena, found);
+    return arena_ok(&w->arena, "query", err);
+}
+
+struct at { // a trace of a block
+    int64_t start_ns;
+    uint32_t trace;
+};
+
+static int latest_first(const void *left, const void *right)
+{
+    const struct at *l = left, *r = right;
+    if (l->start_ns != r->start_ns)
+        return l->start_ns > r->start_ns ? -1 : 1;
+    return (l->trace > r->trace) - (l->trace < r->trace);
+}
+
+// Traces that lie whole in the block are decided here, the latest first, until there are as many as are wanted at all; of
+// equal start all of them. Where log entries decide too, that is not known yet.
+static bool decide_whole(struct search *s, struct tql_worker *w, struct tql_rows *r, struct at *whole, uint32_t count,
+                         struct found_traces *out)
+{
+    if (count > 0)
+        qsort(whole, count, sizeof *whole, latest_first);
+    for (uint32_t i = 0; i < count; i++) {
+        struct tql_trace trace;
+        if (s->log_view == NULL && out->count >= s->options->limit && whole[i].start_ns < whole[i - 1].start_ns)
+            break;
+        if (!tql_rows_trace(r, whole[i].trace, &trace) || !decide_trace(s, w, &trace, out, r->err) || r->failed)
+            return false;
+    }
+    return true;
+}
+
+static bool sort_out(struct search *s, struct tql_worker *w, struct tql_rows *r, const struct tql_bits *rows, bool expired,
+                     struct looked *out)
 {
     const struct span_block *b = r->block;
     if (!tql_rows_column(r, SPAN_TRACES) || !tql_rows_column(r, SPAN_STARTS))
-        return tql_worker_fail(w, r->err);
+        return false;
+    struct at *whole = arena_array(r->arena, b->stats.traces_count, sizeof *whole);
+    uint32_t whole_count = 0;
+    if (whole == NULL)
+        return arena_ok(r->arena, "query", r->err);
     for (uint32_t t = 0; t < b->stats.traces_count; t++) {
-        if (tql_bits_next(rows, b->trace_first[t]) >= b->trace_first[t + 1] && (s->spread_count == 0 || !is_spread(s, b->trace_ids[t])))
+        if (tql_bits_next(rows, b->trace_first[t]) >= b->trace_first[t + 1] &&
+            !tql_has_trace(s->spread, s->spread_count, b->trace_ids[t]))
             continue;
-        if (!arena_grow(&w->arena, (void **)&out->items, sizeof *out->items, out->count, &out->room))
-            return tql_worker_memory(w);
-        struct candidate *c = &out->items[out->count++];
-        memcpy(c->trace_id, b->trace_ids[t], TRACE_ID_BYTES);
-        c->start_ns = span_time((uint64_t)b->start_ns[b->trace_first[t]]); // by time within a trace
+        int64_t start_ns = span_time((uint64_t)b->start_ns[b->trace_first[t]]); // by time within a trace
+        if (!expired && tql_team_is_whole(&s->team, b->trace_ids[t])) {
+            whole[whole_count++] = (struct at){start_ns, t};
+            continue;
+        }
+        struct candidates *c = &out->candidates;
+        if (!arena_grow(&w->arena, (void **)&c->items, sizeof *c->items, c->count, &c->room))
+            return arena_ok(&w->arena, "query", r->err);
+        memcpy(c->items[c->count].trace_id, b->trace_ids[t], TRACE_ID_BYTES);
+        c->items[c->count++].start_ns = start_ns;
     }
-    return true;
+    return decide_whole(s, w, r, whole, whole_count, &out->found);
 }
 
 static bool look_into_block(void *ctx, struct tql_worker *w, uint32_t task)
@@ -95,40 +156,26 @@ static bool look_into_block(void *ctx, struct tql_worker *w, uint32_t task)
     }
     if (!tql_worker_open(w, number, &block, &damaged) || damaged)
         return damaged;
-    if (!tql_rows_init(&rows, &block, s->query->attrs_count, &w->scratch, &err) ||
-        !tql_worker_rows(w, &rows, INT64_MIN, INT64_MAX, &bits) || !tql_rows_filter(&rows, s->need.rows, &bits))
-        return tql_worker_fail(w, &err);
-    bool good = (!tql_bits_any(&bits) && s->spread_count == 0) || add_candidates(s, w, &rows, &bits, &s->of_block[task]);
+    bool good = tql_rows_init(&rows, &block, s->query->attrs_count, &w->scratch, &err) &&
+                tql_worker_rows(w, &rows, INT64_MIN, INT64_MAX, &bits);
+    bool expired = good && tql_bits_count(&bits) < block.spans_count;
+    good = good && tql_rows_filter(&rows, s->need.rows, &bits) &&
+           ((!tql_bits_any(&bits) && s->spread_count == 0) || sort_out(s, w, &rows, &bits, expired, &s->of_block[task]));
     w->stats.bytes += span_block_read_bytes(&block);
-    return good;
+    return good ? tql_worker_memory(w) : tql_worker_fail(w, &err);
 }
 
-// --- deciding ---------------------------------------------------------------------------------------------
-
-// Whether the trace overlaps the asked time.
-static bool overlaps(const struct search *s, const struct tql_trace *t)
-{
-    return span_time(t->start_ns) < s->options->to_ns && span_time(t->end_ns) >= s->options->from_ns;
-}
+// --- traces of several blocks -----------------------------------------------------------------------------
 
 static bool decide(void *ctx, struct tql_worker *w, uint32_t task)
 {
     struct search *s = ctx;
     struct tql_trace trace;
-    struct tql_spansets sets;
     struct err err;
     if (!tql_worker_trace(w, s->round[task].trace_id, &trace))
         return false;
-    if (trace.count == 0 || !overlaps(s, &trace))
-        return tql_worker_memory(w);
-    if (!tql_sets_run(&s->query->pipeline, &trace, &sets, &err))
+    if (trace.count > 0 && !decide_trace(s, w, &trace, &s->found[task], &err))
         return tql_worker_fail(w, &err);
-    if (sets.count > 0) {
-        tql_result_trace(&trace, &w->arena, &s->found[task]);
-        if (s->with_sets)
-            tql_result_sets(s->shown, &trace, &sets, s->options->spans_per_set, &w->arena, &s->found[task]);
-        s->is_found[task] = true;
-    }
     return tql_worker_memory(w);
 }
 
@@ -164,30 +211,41 @@ static bool has_logs(struct search *s, const struct found_trace *t, bool *has_ou
                                                      &s->team.workers[0].scratch, has_out, err);
 }
 
-static bool decide_round(struct search *s, const struct candidate *candidates, size_t count, struct err *err)
+// Puts what was found among the results, of which the newest stay.
+static bool take_found(struct search *s, const struct found_traces *found, struct err *err)
 {
     struct arena *a = &s->team.workers[0].arena;
-    s->round = candidates;
-    s->found = arena_zalloc(a, count * sizeof *s->found);
-    s->is_found = arena_zalloc(a, count * sizeof *s->is_found);
-    if (s->found == NULL || s->is_found == NULL)
-        return arena_ok(a, "query", err);
-    if (!tql_team_run(&s->team, (uint32_t)count, decide, s, err))
-        return false;
-    for (size_t i = 0; i < count; i++) {
-        bool wanted = s->is_found[i];
-        if (wanted && !has_logs(s, &s->found[i], &wanted, err))
+    for (size_t i = 0; i < found->count; i++) {
+        bool wanted;
+        if (is_done(s, span_time(found->items[i].start_ns)))
+            continue;
+        if (!has_logs(s, &found->items[i], &wanted, err))
             return false;
         if (!wanted)
             continue;
         if (!arena_grow(a, (void **)&s->results, sizeof *s->results, s->results_count, &s->results_room))
             return arena_ok(a, "query", err);
-        s->results[s->results_count++] = s->found[i];
+        s->results[s->results_count++] = found->items[i];
     }
     if (s->results_count > 0)
         qsort(s->results, s->results_count, sizeof *s->results, compare_found);
     if (s->results_count > s->options->limit)
         s->results_count = s->options->limit;
+    return true;
+}
+
+static bool decide_round(struct search *s, const struct candidate *candidates, size_t count, struct err *err)
+{
+    struct arena *a = &s->team.workers[0].arena;
+    s->round = candidates;
+    s->found = arena_zalloc(a, count * sizeof *s->found);
+    if (s->found == NULL)
+        return arena_ok(a, "query", err);
+    if (!tql_team_run(&s->team, (uint32_t)count, decide, s, err))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (!take_found(s, &s->found[i], err))
+            return false;
     return true;
 }
 
@@ -213,8 +271,8 @@ static bool take_new(struct search *s, uint32_t blocks, struct slice_set *met, s
     struct arena *a = met->arena;
     *out = (struct candidates){0};
     for (uint32_t i = 0; i < blocks; i++)
-        for (size_t n = 0; n < s->of_block[i].count; n++) {
-            const struct candidate *c = &s->of_block[i].items[n];
+        for (size_t n = 0; n < s->of_block[i].candidates.count; n++) {
+            const struct candidate *c = &s->of_block[i].candidates.items[n];
             size_t before = met->count;
             if (slice_set_add(met, slice_of(c->trace_id, TRACE_ID_BYTES)) == SIZE_MAX)
                 return arena_ok(a, "query", err);
@@ -244,7 +302,12 @@ static bool run(struct search *s, struct err *err)
         s->of_block = arena_zalloc(a, count * sizeof *s->of_block);
         if (s->of_block == NULL)
             return arena_ok(a, "query", err);
-        if (!tql_team_run(team, count, look_into_block, s, err) || !take_new(s, count, &met, &fresh, err) || !decide_all(s, &fresh, err))
+        if (!tql_team_run(team, count, look_into_block, s, err))
+            return false;
+        for (uint32_t i = 0; i < count; i++)
+            if (!take_found(s, &s->of_block[i].found, err))
+                return false;
+        if (!take_new(s, count, &met, &fresh, err) || !decide_all(s, &fresh, err))
             return false;
     }
     return true;
@@ -262,6 +325,8 @@ static bool prepare(struct search *s, struct err *err)
         return false;
     const struct query_context *c = s->team.context;
     if (o->log_filter.len > 0 && !view_begin(c->store, c->tenant, &s->log_view, err))
+        return false;
+    if (!tql_team_split(&s->team, err))
         return false;
     uint64_t *spread = NULL;
     if (s->team.partial && !view_spread_traces(s->team.view, INT64_MIN, INT64_MAX, a, &spread, &s->spread_count, err))

@@ -7,6 +7,14 @@
 
 enum { SLOTS_MIN = 64 };
 
+void tql_buckets_between(const struct tql_buckets *b, int64_t min_ns, int64_t max_ns, uint32_t *first_out, uint32_t *count_out)
+{
+    min_ns = min_ns > b->from_ns ? min_ns : b->from_ns + 1;
+    max_ns = max_ns < b->to_ns ? max_ns : b->to_ns;
+    *first_out = min_ns <= max_ns ? tql_bucket_of(b, min_ns) : 0;
+    *count_out = min_ns <= max_ns ? tql_bucket_of(b, max_ns) - *first_out + 1 : 1;
+}
+
 void tql_series_init(struct tql_series_set *set, enum tql_metric_fn fn, uint32_t first, uint32_t count, struct arena *a)
 {
     *set = (struct tql_series_set){.arena = a, .fn = fn, .first = first, .count = count};

@@ -18,6 +18,8 @@ static inline uint32_t tql_bucket_of(const struct tql_buckets *b, int64_t time_n
 {
     return (uint32_t)((uint64_t)(time_ns - b->from_ns - 1) / (uint64_t)b->step_ns);
 }
+// The buckets that times between two can fall in; one at least.
+void tql_buckets_between(const struct tql_buckets *b, int64_t min_ns, int64_t max_ns, uint32_t *first_out, uint32_t *count_out);
 
 enum { TQL_POWERS = 64 }; // 2^1 to 2^63, and what is above
 

@@ -2,6 +2,7 @@
 #include "query/traceql/tql_team.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "query/crew.h"
 
 #include <assert.h>
@@ -26,12 +27,17 @@ bool tql_team_begin(struct tql_team *team, const struct query_context *context, 
     return view_begin(context->store, context->tenant, &team->view, err);
 }
 
-static void warn(struct tql_worker *w, const char *text)
+void tql_worker_warn(struct tql_worker *w, const char *text)
 {
     if (w->warnings_count == WARNINGS_MAX ||
         !arena_grow(&w->arena, (void **)&w->warnings, sizeof *w->warnings, w->warnings_count, &w->warnings_room))
         return;
-    w->warnings[w->warnings_count++] = arena_printf(&w->arena, "incomplete result: damaged data was left out: %s", text);
+    w->warnings[w->warnings_count++] = arena_printf(&w->arena, "incomplete result: %s", text);
+}
+
+static void warn(struct tql_worker *w, const char *text)
+{
+    tql_worker_warn(w, arena_printf(&w->arena, "damaged data was left out: %s", text));
 }
 
 
@@ -89,6 +95,34 @@ bool tql_team_select(struct tql_team *team, int64_t from_ns, int64_t to_ns, bool
         return false;
     w->stats.blocks += team->blocks_count;
     return true;
+}
+
+bool tql_has_trace(const uint64_t *hashes, size_t count, const uint8_t trace_id[TRACE_ID_BYTES])
+{
+    uint64_t hash = hash64(slice_of(trace_id, TRACE_ID_BYTES));
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (hashes[middle] < hash)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < count && hashes[low] == hash;
+}
+
+bool tql_team_split(struct tql_team *team, struct err *err)
+{
+    uint64_t *split = NULL;
+    if (!view_split_traces(team->view, &team->workers[0].arena, &split, &team->split_count, err))
+        return false;
+    team->split = split;
+    return true;
+}
+
+bool tql_team_is_whole(const struct tql_team *team, const uint8_t trace_id[TRACE_ID_BYTES])
+{
+    return !tql_has_trace(team->split, team->split_count, trace_id);
 }
 
 struct team_run {

@@ -35,11 +35,20 @@ struct tql_team {
     struct view_span_block *blocks; // newest start_max_ns first
     uint32_t blocks_count;
     bool partial; // there are sources without a block in `blocks`
+    // Of traces that may lie in several blocks, by tql_team_split(): hashes, ascending.
+    const uint64_t *split;
+    size_t split_count;
 };
 
 MUST_CHECK bool tql_team_begin(struct tql_team *team, const struct query_context *context, struct err *err);
 // Finds the blocks of a time range (store.h). `whole`: of a source that has one, all.
 MUST_CHECK bool tql_team_select(struct tql_team *team, int64_t from_ns, int64_t to_ns, bool running, bool whole, struct err *err);
+// Finds the traces that may lie in several blocks.
+MUST_CHECK bool tql_team_split(struct tql_team *team, struct err *err);
+// Whether the trace is known to lie whole in its block.
+bool tql_team_is_whole(const struct tql_team *team, const uint8_t trace_id[TRACE_ID_BYTES]);
+// Whether an ascending list has the hash of the trace.
+bool tql_has_trace(const uint64_t *hashes, size_t count, const uint8_t trace_id[TRACE_ID_BYTES]);
 // work(ctx, worker, task) for every task, spread over the workers, until one returns false: it failed when it set
 // worker->failed, and had enough otherwise.
 MUST_CHECK bool tql_team_run(struct tql_team *team, uint32_t tasks, bool (*work)(void *ctx, struct tql_worker *w, uint32_t task),
@@ -47,6 +56,8 @@ MUST_CHECK bool tql_team_run(struct tql_team *team, uint32_t tasks, bool (*work)
 // Hands arenas, statistics and warnings over. To be called once after begin, whatever happened.
 void tql_team_end(struct tql_team *team, struct trace_stats *stats, struct trace_warnings *warnings);
 
+// Tells what the answer lacks.
+void tql_worker_warn(struct tql_worker *w, const char *text);
 // Ends a task: false, with the error noted. ERR_CORRUPT becomes a warning instead, and true is returned.
 bool tql_worker_fail(struct tql_worker *w, const struct err *err);
 bool tql_worker_memory(struct tql_worker *w); // false, noted, when one of its arenas is full

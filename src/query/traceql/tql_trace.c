@@ -1,6 +1,8 @@
 /* tql_trace.c -- values of the spans of an assembled trace; see tql_trace.h. */
 #include "query/traceql/tql_trace.h"
 
+#include "query/traceql/tql_rows.h"
+
 static const uint8_t no_id[SPAN_ID_BYTES];
 
 bool tql_is_root(const struct span *span, struct arena *scratch)
@@ -34,6 +36,15 @@ void tql_trace_begin(struct tql_trace *t, const struct span *spans, uint32_t cou
 
 // --- values -----------------------------------------------------------------------------------------------
 
+// The rows of the trace's block with the span in hand.
+static struct tql_rows *rows_at(struct tql_trace_row *row)
+{
+    struct tql_rows *rows = row->trace->rows;
+    if (rows != NULL)
+        rows->row = row->trace->first_row + (uint32_t)(row->span - row->trace->spans);
+    return rows;
+}
+
 static struct tql_value structure_value(struct tql_trace_row *row, enum tql_intrinsic intrinsic)
 {
     const struct tql_structure *s = tql_trace_structure(row->trace);
@@ -55,7 +66,7 @@ static struct tql_value intrinsic_value(struct tql_trace_row *row, enum tql_intr
     case TQL_I_DURATION:       return tql_duration(span_duration(span));
     case TQL_I_NAME:           return tql_string(span->name);
     case TQL_I_STATUS:         return tql_status(span->status);
-    case TQL_I_STATUS_MESSAGE: return tql_string(span->status_message);
+    case TQL_I_STATUS_MESSAGE: return rows_at(row) != NULL ? tql_rows_message(row->trace->rows) : tql_string(span->status_message);
     case TQL_I_KIND:           return tql_kind(span->kind);
     case TQL_I_SPAN_ID:        return tql_id_value(&row->eval, span->span_id, SPAN_ID_BYTES, false);
     case TQL_I_PARENT_ID:      return tql_id_value(&row->eval, span->parent_id, SPAN_ID_BYTES, false);
@@ -76,6 +87,8 @@ static struct tql_value row_value(void *ctx, const struct tql_attr *attr)
 {
     struct tql_trace_row *row = ctx;
     struct tql_value v;
+    if (attr->scope != TQL_SCOPE_INTRINSIC && row->trace->rows != NULL)
+        return rows_at(row)->eval.source->value(row->trace->rows, attr);
     switch (attr->scope) {
     case TQL_SCOPE_INTRINSIC:
         return intrinsic_value(row, attr->intrinsic);
@@ -95,12 +108,16 @@ static struct tql_value row_value(void *ctx, const struct tql_attr *attr)
 
 static struct slice row_events(void *ctx)
 {
-    return ((struct tql_trace_row *)ctx)->span->events;
+    struct tql_trace_row *row = ctx;
+    struct tql_rows *rows = rows_at(row);
+    return rows != NULL ? rows->eval.source->events(rows) : row->span->events;
 }
 
 static struct slice row_links(void *ctx)
 {
-    return ((struct tql_trace_row *)ctx)->span->links;
+    struct tql_trace_row *row = ctx;
+    struct tql_rows *rows = rows_at(row);
+    return rows != NULL ? rows->eval.source->links(rows) : row->span->links;
 }
 
 static uint64_t row_start(void *ctx)

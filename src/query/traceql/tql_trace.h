@@ -11,6 +11,8 @@
 
 enum { TQL_NO_SPAN = -1 };
 
+struct tql_rows;
+
 struct tql_structure {
     int32_t *parent;       // index of the parent's span, or TQL_NO_SPAN
     uint32_t *order;       // all spans, parents before their children
@@ -27,6 +29,9 @@ struct tql_trace {
     uint64_t start_ns, end_ns; // earliest and latest
     const struct span *root;   // NULL: none; traces-http.md 7
     struct tql_structure *structure; // by tql_trace_structure()
+    // Set for a trace of one block: its spans have no attributes, events and links of their own; those are read there.
+    struct tql_rows *rows;
+    uint32_t first_row;
 };
 
 // Everything that is made for the trace lives in `a`.

@@ -106,7 +106,7 @@ static bool span_values(struct slice_set *set, struct tql_rows *r, struct slice 
 static bool origin_values(struct slice_set *set, struct tql_rows *r, const struct tql_attr *attr, bool resources, const struct tql_bits *rows)
 {
     uint8_t *used;
-    if (!tql_origins_used(r, resources, rows, &used))
+    if (!tql_origins_used(r, resources, rows, &used) || (resources && !tql_rows_resources(r, attr->name)))
         return false;
     uint32_t count = resources ? r->block->resources_count : r->block->scopes_count;
     for (uint32_t i = 0; i < count; i++) {
@@ -116,7 +116,8 @@ static bool origin_values(struct slice_set *set, struct tql_rows *r, const struc
         if (attr->scope == TQL_SCOPE_INTRINSIC)
             v = tql_string(attr->intrinsic == TQL_I_INSTRUMENTATION_NAME ? r->block->scopes[i].name : r->block->scopes[i].version);
         else
-            v = tql_find(resources ? &r->block->resources[i].attributes : &r->block->scopes[i].attributes, attr->name);
+            v = resources ? tql_resource_value(&r->block->resources[i], attr->name)
+                          : tql_find(&r->block->scopes[i].attributes, attr->name);
         if (!add_value(set, v))
             return false;
     }

@@ -201,6 +201,13 @@ static bool remove_others(const struct backup *b, const char *folder, const char
     return true;
 }
 
+// What a backup that was cut short left half written.
+static bool remove_halves(const struct backup *b, struct err *err)
+{
+    const struct names none = {0};
+    return remove_others(b, "segments", ".seg.tmp", &none, err) && remove_others(b, "wal", ".wal.tmp", &none, err);
+}
+
 static bool sync_folders(const struct backup *b, struct err *err)
 {
     char segments[PATH_BYTES], logs[PATH_BYTES];
@@ -262,7 +269,7 @@ static bool take_all(struct backup *b, struct err *err)
     }
     leave_out_sealed(&logs, &segments);
     b->logs = logs.count;
-    return sync_folders(b, err) && remove_others(b, "segments", ".seg", &segments, err) &&
+    return remove_halves(b, err) && sync_folders(b, err) && remove_others(b, "segments", ".seg", &segments, err) &&
            remove_others(b, "wal", ".wal", &logs, err) && sync_folders(b, err);
 }
 

@@ -104,6 +104,33 @@ def test_running(tap, top):
     tap.equal(held(backup), expected, "the backup did not change")
 
 
+def test_cut_short(tap, top):
+    """A backup that is killed leaves one that opens and has what the one before had; the next puts it right."""
+    data, backup = os.path.join(top, "data3"), os.path.join(top, "backup3")
+    with Server(["--retention", "0", "--head-bytes", "600KiB"], data=data) as server:
+        load = Load(server)
+        load.start()
+        wait_until(lambda: load.acked > 60, 60)
+        before = load.acked
+        tap.equal(dump("backup", data, backup, "--copy")[0], 0, "a backup")
+        problems = []
+        for turn in range(8):
+            proc = subprocess.Popen([DUMP, "backup", data, backup, "--copy"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(0.004 * turn)
+            proc.kill()
+            proc.wait()
+            now = held(backup)
+            if not complete(now, before):
+                problems.append((turn, before, len(now[0]), len(now[1])))
+        tap.equal(problems, [], "backups cut short: what the first had is there, each once")
+        open(os.path.join(backup, "segments", "00000000000000ff.seg.tmp"), "w").close()
+        load.stop = True
+        load.join(30)
+        status, out, err = dump("backup", data, backup, "--copy")
+        tap.ok(status == 0 and complete(held(backup), load.acked), "the next one has everything", out + err)
+        tap.equal([f for d in ("segments", "wal") for f in os.listdir(os.path.join(backup, d)) if f.endswith(".tmp")], [], "and nothing half written")
+
+
 def test_deletions(tap, top):
     """What was deleted does not come back with a restore."""
     data, backup, restored = (os.path.join(top, n) for n in ("data2", "backup2", "restored2"))
@@ -146,6 +173,7 @@ def main():
     tap = Tap()
     with tempfile.TemporaryDirectory() as top:
         test_running(tap, top)
+        test_cut_short(tap, top)
         test_deletions(tap, top)
         test_refusals(tap, top)
     tap.done()

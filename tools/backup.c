@@ -1,19 +1,21 @@
 /*
  * backup.c -- `mstore-dump backup` and `restore`.
  *
- * A backup is a data directory without an index: every command opens it, and so does mstored. It is taken beside a running
- * server, without its help:
+ * A backup is a data directory without an index: every command opens it, and so does mstored. It is
+ * taken beside a running server, without its help:
  *
- * K1  What a request to delete hides stays hidden: `deletions` is copied before any data, and is about what was there then.
- * K2  An entry moves from log to segment to larger segment, and is in the next place before it leaves the last. Logs are taken
- *     before segments, so none is missed between the two; segments are listed again when all are taken, and if any came or went
- *     everything is looked at again, until two lists are equal.
- * K3  Newest logs first: what is taken of one was acknowledged before what is taken of those before it was complete.
- * K4  A log whose generation is in a segment of the last list is left out: it was taken while it grew, the segment is whole.
- * K5  The backup is a backup at any time: new segments are in it, synced, before those that they replace leave it.
+ * K1  What a request to delete hides stays hidden: `deletions` is copied before any data, and is
+ * about what was there then. K2  An entry moves from log to segment to larger segment, and is in
+ * the next place before it leaves the last. Logs are taken before segments, so none is missed
+ * between the two; segments are listed again when all are taken, and if any came or went everything
+ * is looked at again, until two lists are equal. K3  Newest logs first: what is taken of one was
+ * acknowledged before what is taken of those before it was complete. K4  A log whose generation is
+ * in a segment of the last list is left out: it was taken while it grew, the segment is whole. K5
+ * The backup is a backup at any time: new segments are in it, synced, before those that they
+ * replace leave it.
  *
- * Segments never change, so a backup into the same place takes only those that it does not have, as second names of the same
- * file where the file system can.
+ * Segments never change, so a backup into the same place takes only those that it does not have, as
+ * second names of the same file where the file system can.
  */
 #include "dump.h"
 
@@ -49,7 +51,8 @@ struct backup {
     uint64_t logs;
 };
 
-// --- lists ------------------------------------------------------------------------------------------
+// --- lists
+// ------------------------------------------------------------------------------------------
 
 static bool add_name(void *ctx, const char *name, struct err *err)
 {
@@ -72,7 +75,8 @@ static int by_name(const void *a, const void *b)
     return strcmp(a, b);
 }
 
-static bool list(const char *dir, const char *folder, const char *suffix, struct names *n, struct err *err)
+static bool list(const char *dir, const char *folder, const char *suffix, struct names *n,
+                 struct err *err)
 {
     char path[PATH_BYTES];
     (void)snprintf(path, sizeof path, "%s/%s", dir, folder);
@@ -98,15 +102,18 @@ static bool same(const struct names *a, const struct names *b)
     return equal;
 }
 
-// --- files ------------------------------------------------------------------------------------------
+// --- files
+// ------------------------------------------------------------------------------------------
 
-// Copies as many bytes as the file has now; the copy is synced and has its name only when it is whole.
+// Copies as many bytes as the file has now; the copy is synced and has its name only when it is
+// whole.
 static bool copy_file(const char *from, const char *to, uint64_t *bytes_out, struct err *err)
 {
     char tmp[PATH_BYTES + 8];
     AUTO(fs_closep) int in = -1, out = -1;
     (void)snprintf(tmp, sizeof tmp, "%s.tmp", to);
-    if (!fs_open_read(from, &in, err) || !fs_bytes(in, from, bytes_out, err) || !fs_create(tmp, true, &out, err))
+    if (!fs_open_read(from, &in, err) || !fs_bytes(in, from, bytes_out, err) ||
+        !fs_create(tmp, true, &out, err))
         return false;
     uint8_t *piece = malloc(COPY_BYTES);
     if (piece == NULL)
@@ -114,7 +121,8 @@ static bool copy_file(const char *from, const char *to, uint64_t *bytes_out, str
     bool good = true;
     for (uint64_t pos = 0; good && pos < *bytes_out; pos += COPY_BYTES) {
         size_t n = *bytes_out - pos < COPY_BYTES ? (size_t)(*bytes_out - pos) : COPY_BYTES;
-        good = fs_read_at(in, from, pos, piece, n, err) && fs_write_at(out, tmp, pos, slice_of(piece, n), err);
+        good = fs_read_at(in, from, pos, piece, n, err) &&
+               fs_write_at(out, tmp, pos, slice_of(piece, n), err);
     }
     free(piece);
     if (good && fs_sync(out, tmp, err) && fs_rename(tmp, to, err))
@@ -186,8 +194,8 @@ static bool take_deletions(struct backup *b, struct err *err)
     return exists ? copy_file(from, to, &bytes, err) : fs_unlink(to, err);
 }
 
-static bool remove_others(const struct backup *b, const char *folder, const char *suffix, const struct names *keep,
-                          struct err *err)
+static bool remove_others(const struct backup *b, const char *folder, const char *suffix,
+                          const struct names *keep, struct err *err)
 {
     AUTO(names_done) struct names old = {0};
     if (!list(b->to, folder, suffix, &old, err))
@@ -205,7 +213,8 @@ static bool remove_others(const struct backup *b, const char *folder, const char
 static bool remove_halves(const struct backup *b, struct err *err)
 {
     const struct names none = {0};
-    return remove_others(b, "segments", ".seg.tmp", &none, err) && remove_others(b, "wal", ".wal.tmp", &none, err);
+    return remove_others(b, "segments", ".seg.tmp", &none, err) &&
+           remove_others(b, "wal", ".wal.tmp", &none, err);
 }
 
 static bool sync_folders(const struct backup *b, struct err *err)
@@ -217,12 +226,13 @@ static bool sync_folders(const struct backup *b, struct err *err)
 }
 
 // One look at everything. *settled_out: nothing came or went meanwhile.
-static bool take_round(struct backup *b, struct names *logs, struct names *segments, bool *settled_out, struct err *err)
+static bool take_round(struct backup *b, struct names *logs, struct names *segments,
+                       bool *settled_out, struct err *err)
 {
     AUTO(names_done) struct names after = {0};
     *settled_out = false;
-    if (!take_deletions(b, err) || !list(b->from, "wal", ".wal", logs, err) || !take_logs(b, logs, err) ||
-        !list(b->from, "segments", ".seg", segments, err))
+    if (!take_deletions(b, err) || !list(b->from, "wal", ".wal", logs, err) ||
+        !take_logs(b, logs, err) || !list(b->from, "segments", ".seg", segments, err))
         return false;
     for (size_t i = 0; i < segments->count; i++)
         if (!take_segment(b, segments->items[i], err))
@@ -263,17 +273,20 @@ static bool take_all(struct backup *b, struct err *err)
     bool settled = false;
     for (int round = 0; !settled; round++) {
         if (round == ROUNDS_MAX)
-            return err_set(err, ERR_BUSY, "%s: segments come and go faster than they can be taken", b->from);
+            return err_set(err, ERR_BUSY, "%s: segments come and go faster than they can be taken",
+                           b->from);
         if (!take_round(b, &logs, &segments, &settled, err))
             return false;
     }
     leave_out_sealed(&logs, &segments);
     b->logs = logs.count;
-    return remove_halves(b, err) && sync_folders(b, err) && remove_others(b, "segments", ".seg", &segments, err) &&
+    return remove_halves(b, err) && sync_folders(b, err) &&
+           remove_others(b, "segments", ".seg", &segments, err) &&
            remove_others(b, "wal", ".wal", &logs, err) && sync_folders(b, err);
 }
 
-// --- verifying --------------------------------------------------------------------------------------
+// --- verifying
+// --------------------------------------------------------------------------------------
 
 static void on_problem(void *ctx, const char *text)
 {
@@ -287,7 +300,8 @@ static void on_file(void *ctx, const char *path)
     fprintf(stderr, "\r\033[K%s", path);
 }
 
-static bool verify(const char *dir, bool progress, struct store_verify_stats *stats, struct err *err)
+static bool verify(const char *dir, bool progress, struct store_verify_stats *stats,
+                   struct err *err)
 {
     struct store_options options = {.dir = dir, .decode = ingest_decode, .read_only = true};
     bool good = store_verify(&options, on_problem, progress ? on_file : NULL, NULL, stats, err);
@@ -297,19 +311,23 @@ static bool verify(const char *dir, bool progress, struct store_verify_stats *st
                     err_set(err, ERR_CORRUPT, "%s: %" PRIu64 " problems", dir, stats->problems));
 }
 
-static void print_result(const struct backup *b, const char *verb, const struct store_verify_stats *s)
+static void print_result(const struct backup *b, const char *verb,
+                         const struct store_verify_stats *s)
 {
     if (b->json)
-        printf("{\"segments\":%" PRIu64 ",\"new_segments\":%" PRIu64 ",\"new_bytes\":%" PRIu64 ",\"linked\":%" PRIu64
-               ",\"logs\":%" PRIu64 ",\"entries\":%" PRIu64 ",\"spans\":%" PRIu64 "}\n",
-               b->segments, b->segments_new, b->bytes_new, b->linked, b->logs, s->entries, s->spans);
+        printf("{\"segments\":%" PRIu64 ",\"new_segments\":%" PRIu64 ",\"new_bytes\":%" PRIu64
+               ",\"linked\":%" PRIu64 ",\"logs\":%" PRIu64 ",\"entries\":%" PRIu64
+               ",\"spans\":%" PRIu64 "}\n",
+               b->segments, b->segments_new, b->bytes_new, b->linked, b->logs, s->entries,
+               s->spans);
     else
-        printf("%s and verified: %" PRIu64 " segments, %" PRIu64 " of them new with %" PRIu64 " bytes, %" PRIu64
-               " as links; %" PRIu64 " logs\n",
+        printf("%s and verified: %" PRIu64 " segments, %" PRIu64 " of them new with %" PRIu64
+               " bytes, %" PRIu64 " as links; %" PRIu64 " logs\n",
                verb, b->segments, b->segments_new, b->bytes_new, b->linked, b->logs);
 }
 
-// --- commands ---------------------------------------------------------------------------------------
+// --- commands
+// ---------------------------------------------------------------------------------------
 
 static int parse_arguments(int argc, char **argv, struct backup *b)
 {
@@ -326,7 +344,8 @@ static int parse_arguments(int argc, char **argv, struct backup *b)
             b->to = argv[i];
     }
     b->progress = dump_on_terminal();
-    return b->to == NULL ? dump_fail(EXIT_USAGE, "%s: from which directory to which?", argv[0]) : EXIT_GOOD;
+    return b->to == NULL ? dump_fail(EXIT_USAGE, "%s: from which directory to which?", argv[0])
+                         : EXIT_GOOD;
 }
 
 static bool make_folders(const char *dir, struct err *err)
@@ -361,8 +380,10 @@ static bool lock(const char *dir, int *fd_out, struct err *err)
 
 static int failed(const struct err *err)
 {
-    return dump_fail(err->code == ERR_CORRUPT ? EXIT_FOUND : err->code == ERR_INPUT ? EXIT_USAGE : EXIT_BROKEN, "%s",
-                     err->text);
+    return dump_fail(err->code == ERR_CORRUPT ? EXIT_FOUND
+                     : err->code == ERR_INPUT ? EXIT_USAGE
+                                              : EXIT_BROKEN,
+                     "%s", err->text);
 }
 
 int dump_backup(int argc, char **argv)
@@ -374,8 +395,8 @@ int dump_backup(int argc, char **argv)
     int status = parse_arguments(argc, argv, &b);
     if (status != EXIT_GOOD)
         return status;
-    if (!is_data(b.from, &err) || !make_folders(b.to, &err) || !lock(b.to, &held, &err) || !take_all(&b, &err) ||
-        !verify(b.to, b.progress, &stats, &err))
+    if (!is_data(b.from, &err) || !make_folders(b.to, &err) || !lock(b.to, &held, &err) ||
+        !take_all(&b, &err) || !verify(b.to, b.progress, &stats, &err))
         return failed(&err);
     print_result(&b, "backed up", &stats);
     return EXIT_GOOD;
@@ -395,8 +416,9 @@ int dump_restore(int argc, char **argv)
         return failed(&err);
     if (any)
         return dump_fail(EXIT_USAGE, "restore: %s is not empty", b.to);
-    if (!is_data(b.from, &err) || !verify(b.from, b.progress, &stats, &err) || !make_folders(b.to, &err) ||
-        !lock(b.to, &held, &err) || !take_all(&b, &err) || !verify(b.to, b.progress, &stats, &err))
+    if (!is_data(b.from, &err) || !verify(b.from, b.progress, &stats, &err) ||
+        !make_folders(b.to, &err) || !lock(b.to, &held, &err) || !take_all(&b, &err) ||
+        !verify(b.to, b.progress, &stats, &err))
         return failed(&err);
     print_result(&b, "restored", &stats);
     return EXIT_GOOD;

@@ -1,8 +1,9 @@
 /*
- * bundle.c -- `mstore-dump bundle`: cuts one trace, or what a query selects in a window of time, into a segment of its own.
+ * bundle.c -- `mstore-dump bundle`: cuts one trace, or what a query selects in a window of time,
+ * into a segment of its own.
  *
- * The segment is of generation 1 and one tenant: every command opens it by itself, and as the only file of a new data
- * directory's `segments`, under the name of its generation, mstored does.
+ * The segment is of generation 1 and one tenant: every command opens it by itself, and as the only
+ * file of a new data directory's `segments`, under the name of its generation, mstored does.
  */
 #include "dump.h"
 
@@ -59,7 +60,8 @@ static int parse_arguments(int argc, char **argv, struct bundle *b)
             continue;
         }
         if (i + 1 == argc)
-            return dump_fail(EXIT_USAGE, "bundle: `%s` is not an option, or needs a value", argv[i]);
+            return dump_fail(EXIT_USAGE, "bundle: `%s` is not an option, or needs a value",
+                             argv[i]);
         const char *flag = argv[i], *value = argv[++i];
         bool good = true;
         if (strcmp(flag, "--out") == 0)
@@ -88,7 +90,8 @@ static int parse_arguments(int argc, char **argv, struct bundle *b)
     return EXIT_GOOD;
 }
 
-// --- gathering --------------------------------------------------------------------------------------
+// --- gathering
+// --------------------------------------------------------------------------------------
 
 static bool add_trace(struct bundle *b, const uint8_t id[TRACE_ID_BYTES], struct err *err)
 {
@@ -105,17 +108,19 @@ static bool add_entry(struct bundle *b, const struct cut_entry *e, struct err *e
 {
     struct arena *a = b->context.arena;
     uint8_t id[TRACE_ID_BYTES];
-    if (!arena_grow(a, (void **)&b->entries, sizeof *b->entries, b->entries_count, &b->entries_room))
+    if (!arena_grow(a, (void **)&b->entries, sizeof *b->entries, b->entries_count,
+                    &b->entries_room))
         return arena_ok(a, "bundle", err);
     struct cut_entry *to = &b->entries[b->entries_count++];
     *to = *e;
     to->line = arena_copy(a, e->line);
     to->metadata = arena_copy(a, e->metadata);
-    return arena_ok(a, "bundle", err) && (!trace_id_of_entry(e->metadata, id) || add_trace(b, id, err));
+    return arena_ok(a, "bundle", err) &&
+           (!trace_id_of_entry(e->metadata, id) || add_trace(b, id, err));
 }
 
-static bool cut_run(struct bundle *b, struct run_loader *loader, struct slice labels, const struct view_run *run,
-                    struct query_space *space, struct err *err)
+static bool cut_run(struct bundle *b, struct run_loader *loader, struct slice labels,
+                    const struct view_run *run, struct query_space *space, struct err *err)
 {
     struct run_entries loaded;
     if (!run_load(loader, run, VIEW_TIMES | VIEW_LINES | VIEW_METADATA, &loaded, err))
@@ -127,8 +132,12 @@ static bool cut_run(struct bundle *b, struct run_loader *loader, struct slice la
                                         .line = slice_of(loaded.lines[i], loaded.line_bytes[i]),
                                         .metadata = loaded.metadata[i]};
         struct query_entry ignored;
-        struct cut_entry e = {.labels = labels, .line = arrival.line, .metadata = arrival.metadata,
-                              .time_ns = arrival.time_ns, .order = run->order, .position = run->first + i};
+        struct cut_entry e = {.labels = labels,
+                              .line = arrival.line,
+                              .metadata = arrival.metadata,
+                              .time_ns = arrival.time_ns,
+                              .order = run->order,
+                              .position = run->first + i};
         if (arrival.time_ns >= b->from_ns && arrival.time_ns < b->to_ns &&
             query_match(b->parsed, &arrival, space, &ignored) && !add_entry(b, &e, err))
             return false;
@@ -154,7 +163,8 @@ static bool cut_entries(struct bundle *b, struct err *err)
     bool stages;
     const struct label_matcher *matchers = query_matchers(b->parsed, &matchers_count, &stages);
     struct view_selection selection;
-    if (!view_select(b->view, matchers, matchers_count, b->from_ns, b->to_ns, b->context.arena, &selection, err) ||
+    if (!view_select(b->view, matchers, matchers_count, b->from_ns, b->to_ns, b->context.arena,
+                     &selection, err) ||
         !view_labels_all(b->view, &selection, b->context.arena, err))
         return false;
     AUTO(run_loader_freep) struct run_loader *loader = run_loader_new(b->view);
@@ -163,7 +173,8 @@ static bool cut_entries(struct bundle *b, struct err *err)
     for (uint32_t i = 0; i < selection.runs_count && good; i++) {
         struct err why;
         const struct view_run *run = &selection.runs[i];
-        good = cut_run(b, loader, selection.streams[run->stream].labels, run, space, &why) || damaged(b, &why, err);
+        good = cut_run(b, loader, selection.streams[run->stream].labels, run, space, &why) ||
+               damaged(b, &why, err);
     }
     query_space_free(space);
     return good;
@@ -172,7 +183,8 @@ static bool cut_entries(struct bundle *b, struct err *err)
 static bool name_trace(void *ctx, const struct span *span, struct err *err)
 {
     struct bundle *b = ctx;
-    struct slice service = span->resource->service.len > 0 ? span->resource->service : SLICE("unknown_service");
+    struct slice service =
+        span->resource->service.len > 0 ? span->resource->service : SLICE("unknown_service");
     struct label label = {SLICE("service_name"), service};
     struct arena_mark mark = arena_mark(b->context.arena);
     struct slice labels = labels_encoded(&(struct labels){&label, 1}, b->context.arena);
@@ -184,8 +196,10 @@ static bool name_trace(void *ctx, const struct span *span, struct err *err)
 static bool cut_query(struct bundle *b, struct err *err)
 {
     return query_parse(slice_cstr(b->query), b->context.arena, &b->parsed, err) &&
-           (query_kind(b->parsed) == QUERY_LOGS || err_set(err, ERR_INPUT, "bundle: --query is of log lines")) &&
-           cut_entries(b, err) && visit_spans(&b->context, b->from_ns, b->to_ns, name_trace, b, &b->damage, err);
+           (query_kind(b->parsed) == QUERY_LOGS ||
+            err_set(err, ERR_INPUT, "bundle: --query is of log lines")) &&
+           cut_entries(b, err) &&
+           visit_spans(&b->context, b->from_ns, b->to_ns, name_trace, b, &b->damage, err);
 }
 
 static bool cut_trace(struct bundle *b, struct err *err)
@@ -194,7 +208,10 @@ static bool cut_trace(struct bundle *b, struct err *err)
     struct view_trace trace;
     struct trace_logs logs;
     struct slice services[TRACE_TREE_SERVICES_MAX];
-    struct trace_logs_options options = {.services = services, .from_ns = INT64_MAX, .to_ns = INT64_MIN, .limit = BUNDLE_TRACE_LOGS_MAX};
+    struct trace_logs_options options = {.services = services,
+                                         .from_ns = INT64_MAX,
+                                         .to_ns = INT64_MIN,
+                                         .limit = BUNDLE_TRACE_LOGS_MAX};
     if (!hex_decode(slice_cstr(b->trace), id, sizeof id))
         return err_set(err, ERR_INPUT, "bundle: `%s` is not 1 to 32 hex digits", b->trace);
     if (!view_trace(b->view, id, b->context.arena, &trace, err))
@@ -210,25 +227,32 @@ static bool cut_trace(struct bundle *b, struct err *err)
         if (!known)
             services[options.services_count++] = s->resource->service;
     }
-    if ((trace.spans_count > 0 && !add_trace(b, id, err)) || !trace_logs(&b->context, id, &options, &logs, err))
+    if ((trace.spans_count > 0 && !add_trace(b, id, err)) ||
+        !trace_logs(&b->context, id, &options, &logs, err))
         return false;
     for (uint32_t i = 0; i < logs.warnings.count; i++)
         fprintf(stderr, "mstore-dump: %s\n", logs.warnings.items[i]);
     for (uint32_t i = 0; i < logs.count; i++) {
         const struct trace_log *l = &logs.items[i];
-        struct cut_entry e = {.labels = l->labels, .line = l->line, .metadata = l->metadata, .time_ns = l->time_ns, .position = i};
+        struct cut_entry e = {.labels = l->labels,
+                              .line = l->line,
+                              .metadata = l->metadata,
+                              .time_ns = l->time_ns,
+                              .position = i};
         if (!add_entry(b, &e, err))
             return false;
     }
     b->traces_count = trace.spans_count > 0; // other traces that its lines name are not asked for
     if (logs.warnings.count > 0 || logs.more) {
         b->damage.segments++;
-        (void)err_set(&b->damage.last, ERR_CORRUPT, "%s", logs.more ? "the trace has more log entries" : logs.warnings.items[0]);
+        (void)err_set(&b->damage.last, ERR_CORRUPT, "%s",
+                      logs.more ? "the trace has more log entries" : logs.warnings.items[0]);
     }
     return true;
 }
 
-// --- sorting ----------------------------------------------------------------------------------------
+// --- sorting
+// ----------------------------------------------------------------------------------------
 
 static int by_stream_and_time(const void *a, const void *b)
 {
@@ -245,13 +269,15 @@ static int by_stream_and_time(const void *a, const void *b)
 
 static int by_id(const void *a, const void *b)
 {
-    return memcmp(((const struct cut_trace *)a)->id, ((const struct cut_trace *)b)->id, TRACE_ID_BYTES);
+    return memcmp(((const struct cut_trace *)a)->id, ((const struct cut_trace *)b)->id,
+                  TRACE_ID_BYTES);
 }
 
 static int by_start(const void *a, const void *b)
 {
     const struct cut_trace *x = a, *y = b;
-    return x->start_ns != y->start_ns ? (x->start_ns > y->start_ns) - (x->start_ns < y->start_ns) : by_id(a, b);
+    return x->start_ns != y->start_ns ? (x->start_ns > y->start_ns) - (x->start_ns < y->start_ns)
+                                      : by_id(a, b);
 }
 
 // Each trace once, by its first span; those without spans go.
@@ -281,11 +307,13 @@ static bool sort_traces(struct bundle *b, struct err *err)
     return true;
 }
 
-// --- writing ----------------------------------------------------------------------------------------
+// --- writing
+// ----------------------------------------------------------------------------------------
 
 static bool same_entry(const struct cut_entry *a, const struct cut_entry *b)
 {
-    return a->time_ns == b->time_ns && slice_eq(a->line, b->line) && slice_eq(a->metadata, b->metadata);
+    return a->time_ns == b->time_ns && slice_eq(a->line, b->line) &&
+           slice_eq(a->metadata, b->metadata);
 }
 
 // Whether an equal entry was written before: they have one time.
@@ -297,7 +325,8 @@ static bool is_repeated(const struct bundle *b, size_t first, size_t i)
     return false;
 }
 
-static bool write_entries(struct bundle *b, struct seg_writer *w, uint64_t *written_out, struct err *err)
+static bool write_entries(struct bundle *b, struct seg_writer *w, uint64_t *written_out,
+                          struct err *err)
 {
     size_t first = 0;
     *written_out = 0;
@@ -341,15 +370,19 @@ static bool write_segment(struct bundle *b, uint64_t *written_out, struct err *e
 {
     char dir[PATH_BYTES];
     const char *slash = strrchr(b->out, '/');
-    (void)snprintf(dir, sizeof dir, "%.*s", slash != NULL && slash > b->out ? (int)(slash - b->out) : 1,
+    (void)snprintf(dir, sizeof dir, "%.*s",
+                   slash != NULL && slash > b->out ? (int)(slash - b->out) : 1,
                    slash != NULL ? b->out : ".");
-    struct seg_writer_options options = {.dir = dir, .path = b->out, .gen = BUNDLE_GENERATION, .level = BUNDLE_LEVEL,
+    struct seg_writer_options options = {.dir = dir,
+                                         .path = b->out,
+                                         .gen = BUNDLE_GENERATION,
+                                         .level = BUNDLE_LEVEL,
                                          .block_bytes = COMPACT_BLOCK_LINE_BYTES};
     AUTO(seg_writer_freep) struct seg_writer *w = NULL;
     struct index_segment totals;
     struct seg_directory *directory;
-    return seg_writer_open(&options, &w, err) && write_entries(b, w, written_out, err) && write_spans(b, w, err) &&
-           seg_writer_finish(w, &totals, &directory, err);
+    return seg_writer_open(&options, &w, err) && write_entries(b, w, written_out, err) &&
+           write_spans(b, w, err) && seg_writer_finish(w, &totals, &directory, err);
 }
 
 static bool run(struct bundle *b, struct err *err)
@@ -365,11 +398,15 @@ static bool run(struct bundle *b, struct err *err)
         !(b->trace != NULL ? cut_trace(b, err) : cut_query(b, err)) || !sort_traces(b, err))
         return false;
     if (b->entries_count + b->traces_count == 0)
-        return err_set(err, ERR_CORRUPT, "%s", b->damage.segments > 0 ? b->damage.last.text : "bundle: nothing is selected");
+        return err_set(err, ERR_CORRUPT, "%s",
+                       b->damage.segments > 0 ? b->damage.last.text
+                                              : "bundle: nothing is selected");
     if (!write_segment(b, &written, err))
         return false;
-    printf("%s: %" PRIu64 " entries, %" PRIu64 " spans of %zu traces\n", b->out, written, b->spans_count, b->traces_count);
-    return b->damage.segments == 0 || err_set(err, ERR_CORRUPT, "the bundle is incomplete: %s", b->damage.last.text);
+    printf("%s: %" PRIu64 " entries, %" PRIu64 " spans of %zu traces\n", b->out, written,
+           b->spans_count, b->traces_count);
+    return b->damage.segments == 0 ||
+           err_set(err, ERR_CORRUPT, "the bundle is incomplete: %s", b->damage.last.text);
 }
 
 int dump_bundle(int argc, char **argv)

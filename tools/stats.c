@@ -1,8 +1,10 @@
 /*
- * stats.c -- `mstore-dump stats`: what takes the space in segments, by column, tenant, stream, label and service.
+ * stats.c -- `mstore-dump stats`: what takes the space in segments, by column, tenant, stream,
+ * label and service.
  *
- * Blocks are shared: a stream has of a block's stored bytes the share that it has of the block's lines, a service of a span block
- * the share of its spans. So shares add up to what is stored, but are no promise of what would be freed.
+ * Blocks are shared: a stream has of a block's stored bytes the share that it has of the block's
+ * lines, a service of a span block the share of its spans. So shares add up to what is stored, but
+ * are no promise of what would be freed.
  */
 #include "dump.h"
 
@@ -37,13 +39,15 @@ struct stats {
     struct arena arena;
     struct costs tenants, streams, labels, services;
     uint64_t columns_stored[COLUMNS_COUNT], columns_raw[COLUMNS_COUNT];
-    uint64_t file_bytes, segments, entries, line_bytes, spans, span_bytes, filters, tables, references;
+    uint64_t file_bytes, segments, entries, line_bytes, spans, span_bytes, filters, tables,
+        references;
     int status;
 };
 
 static const char *const column_names[COLUMNS_COUNT] = {"times", "lengths", "lines", "metadata"};
 
-// --- gathering --------------------------------------------------------------------------------------
+// --- gathering
+// --------------------------------------------------------------------------------------
 
 static bool add(struct stats *s, struct costs *c, const struct cost *cost, struct err *err)
 {
@@ -66,7 +70,8 @@ static int by_name(const void *a, const void *b)
 static int by_stored(const void *a, const void *b)
 {
     const struct cost *x = a, *y = b;
-    return x->stored != y->stored ? (x->stored < y->stored) - (x->stored > y->stored) : by_name(a, b);
+    return x->stored != y->stored ? (x->stored < y->stored) - (x->stored > y->stored)
+                                  : by_name(a, b);
 }
 
 // Equal names become one.
@@ -120,7 +125,8 @@ static double density(struct stats *s, struct seg *seg, uint32_t block, bool cou
     return (double)stored / (double)(p->columns[COLUMN_LINES].raw_bytes + p->entries_count);
 }
 
-static bool add_streams(struct stats *s, struct seg *seg, const struct seg_directory *d, struct err *err)
+static bool add_streams(struct stats *s, struct seg *seg, const struct seg_directory *d,
+                        struct err *err)
 {
     for (uint32_t n = 0; n < seg_blocks_count(seg); n++)
         (void)density(s, seg, n, true);
@@ -131,7 +137,8 @@ static bool add_streams(struct stats *s, struct seg *seg, const struct seg_direc
             const struct index_run *r = &stream->runs[n];
             cost.raw += r->line_bytes;
             cost.entries += r->entries_count;
-            cost.stored += density(s, seg, r->block, false) * (double)(r->line_bytes + r->entries_count);
+            cost.stored +=
+                density(s, seg, r->block, false) * (double)(r->line_bytes + r->entries_count);
         }
         if (!add(s, &s->streams, &cost, err))
             return false;
@@ -148,7 +155,8 @@ static bool add_services(struct stats *s, struct seg *seg, struct err *err)
             AUTO(arena_done) struct arena a;
             struct span_block b;
             arena_init(&a, 4 * SPAN_BLOCK_RAW_BYTES_MAX);
-            if (!seg_open_span_block(seg, place, &a, &b, err) || !span_block_column(&b, SPAN_RESOURCES, err))
+            if (!seg_open_span_block(seg, place, &a, &b, err) ||
+                !span_block_column(&b, SPAN_RESOURCES, err))
                 return false;
             uint64_t *counts = arena_zalloc(&a, b.resources_count * sizeof *counts);
             if (counts == NULL)
@@ -156,8 +164,11 @@ static bool add_services(struct stats *s, struct seg *seg, struct err *err)
             for (uint32_t row = 0; row < b.spans_count; row++)
                 counts[b.resource_of[row]]++;
             for (uint32_t r = 0; r < b.resources_count; r++) {
-                struct cost cost = {.tenant = table->tenants[i].tenant, .name = b.resources[r].service, .entries = counts[r],
-                                    .stored = (double)place->total_bytes * (double)counts[r] / b.spans_count};
+                struct cost cost = {.tenant = table->tenants[i].tenant,
+                                    .name = b.resources[r].service,
+                                    .entries = counts[r],
+                                    .stored = (double)place->total_bytes * (double)counts[r] /
+                                              b.spans_count};
                 if (!add(s, &s->services, &cost, err))
                     return false;
             }
@@ -204,7 +215,8 @@ static bool derive(struct stats *s, struct err *err)
         }
     }
     for (size_t i = 0; i < s->services.count; i++) {
-        struct cost of = {.tenant = s->services.items[i].tenant, .stored = s->services.items[i].stored};
+        struct cost of = {.tenant = s->services.items[i].tenant,
+                          .stored = s->services.items[i].stored};
         if (!add(s, &s->tenants, &of, err))
             return false;
     }
@@ -213,7 +225,8 @@ static bool derive(struct stats *s, struct err *err)
     return true;
 }
 
-// --- printing ---------------------------------------------------------------------------------------
+// --- printing
+// ---------------------------------------------------------------------------------------
 
 static double ratio(double raw, double stored)
 {
@@ -222,7 +235,8 @@ static double ratio(double raw, double stored)
 
 enum print_kind { PRINT_TENANT, PRINT_STREAM, PRINT_LABEL, PRINT_SERVICE };
 
-static void put_cost(const struct stats *s, struct buf *b, const struct cost *c, enum print_kind kind)
+static void put_cost(const struct stats *s, struct buf *b, const struct cost *c,
+                     enum print_kind kind)
 {
     if (s->json) {
         buf_put_cstr(b, "{\"tenant\":");
@@ -234,7 +248,8 @@ static void put_cost(const struct stats *s, struct buf *b, const struct cost *c,
             buf_put_cstr(b, kind == PRINT_LABEL ? ",\"label\":" : ",\"service\":");
             jsonout_string(b, c->name);
         }
-        buf_printf(b, ",\"stored_bytes\":%.0f,\"%s\":%" PRIu64, c->stored, kind == PRINT_SERVICE ? "spans" : "entries", c->entries);
+        buf_printf(b, ",\"stored_bytes\":%.0f,\"%s\":%" PRIu64, c->stored,
+                   kind == PRINT_SERVICE ? "spans" : "entries", c->entries);
         if (kind != PRINT_SERVICE)
             buf_printf(b, ",\"line_bytes\":%" PRIu64, c->raw);
         if (kind == PRINT_TENANT || kind == PRINT_LABEL)
@@ -244,11 +259,13 @@ static void put_cost(const struct stats *s, struct buf *b, const struct cost *c,
     }
     buf_printf(b, "  %14.0f bytes ", c->stored);
     if (kind == PRINT_SERVICE)
-        buf_printf(b, "%12" PRIu64 " spans  %7.1f each", c->entries, ratio(c->stored, (double)c->entries));
+        buf_printf(b, "%12" PRIu64 " spans  %7.1f each", c->entries,
+                   ratio(c->stored, (double)c->entries));
     else if (kind == PRINT_TENANT) // with its spans
         buf_printf(b, "%12" PRIu64 " lines ", c->entries);
     else
-        buf_printf(b, "%12" PRIu64 " lines  %6.2f to 1", c->entries, ratio((double)c->raw, c->stored));
+        buf_printf(b, "%12" PRIu64 " lines  %6.2f to 1", c->entries,
+                   ratio((double)c->raw, c->stored));
     if (kind == PRINT_TENANT || kind == PRINT_LABEL)
         buf_printf(b, "  %8" PRIu64 " streams", c->streams);
     buf_put_cstr(b, "  ");
@@ -261,7 +278,8 @@ static void put_cost(const struct stats *s, struct buf *b, const struct cost *c,
     buf_put_byte(b, '\n');
 }
 
-static void put_costs(const struct stats *s, struct buf *b, struct costs *c, const char *title, enum print_kind kind)
+static void put_costs(const struct stats *s, struct buf *b, struct costs *c, const char *title,
+                      enum print_kind kind)
 {
     if (c->count > 0)
         qsort(c->items, c->count, sizeof *c->items, by_stored);
@@ -280,7 +298,8 @@ static void put_costs(const struct stats *s, struct buf *b, struct costs *c, con
         buf_printf(b, "  ... and %zu more\n", c->count - s->top);
 }
 
-static void put_part(const struct stats *s, struct buf *b, const char *name, uint64_t stored, uint64_t raw)
+static void put_part(const struct stats *s, struct buf *b, const char *name, uint64_t stored,
+                     uint64_t raw)
 {
     if (s->json) {
         buf_printf(b, ",\"%s\":{\"stored_bytes\":%" PRIu64, name, stored);
@@ -289,7 +308,8 @@ static void put_part(const struct stats *s, struct buf *b, const char *name, uin
         buf_put_byte(b, '}');
         return;
     }
-    buf_printf(b, "  %14" PRIu64 " bytes %5.1f %%  %s", stored, 100 * ratio((double)stored, (double)s->file_bytes), name);
+    buf_printf(b, "  %14" PRIu64 " bytes %5.1f %%  %s", stored,
+               100 * ratio((double)stored, (double)s->file_bytes), name);
     if (raw > 0)
         buf_printf(b, ", %.2f to 1", ratio((double)raw, (double)stored));
     buf_put_byte(b, '\n');
@@ -300,11 +320,15 @@ static void print(struct stats *s)
     AUTO(buf_done) struct buf b;
     buf_init(&b, 0);
     if (s->json)
-        buf_printf(&b, "{\"segments\":%" PRIu64 ",\"file_bytes\":%" PRIu64 ",\"entries\":%" PRIu64 ",\"line_bytes\":%" PRIu64
-                   ",\"spans\":%" PRIu64 ",\"parts\":{\"file\":{\"stored_bytes\":%" PRIu64 "}",
+        buf_printf(&b,
+                   "{\"segments\":%" PRIu64 ",\"file_bytes\":%" PRIu64 ",\"entries\":%" PRIu64
+                   ",\"line_bytes\":%" PRIu64 ",\"spans\":%" PRIu64
+                   ",\"parts\":{\"file\":{\"stored_bytes\":%" PRIu64 "}",
                    s->segments, s->file_bytes, s->entries, s->line_bytes, s->spans, s->file_bytes);
     else
-        buf_printf(&b, "%" PRIu64 " segments with %" PRIu64 " bytes: %" PRIu64 " lines, %" PRIu64 " bytes of them; %" PRIu64 " spans\nparts\n",
+        buf_printf(&b,
+                   "%" PRIu64 " segments with %" PRIu64 " bytes: %" PRIu64 " lines, %" PRIu64
+                   " bytes of them; %" PRIu64 " spans\nparts\n",
                    s->segments, s->file_bytes, s->entries, s->line_bytes, s->spans);
     for (int c = 0; c < COLUMNS_COUNT; c++)
         put_part(s, &b, column_names[c], s->columns_stored[c], s->columns_raw[c]);
@@ -323,7 +347,8 @@ static void print(struct stats *s)
     (void)fwrite(b.ptr, 1, b.len, stdout);
 }
 
-// --- files ------------------------------------------------------------------------------------------
+// --- files
+// ------------------------------------------------------------------------------------------
 
 static void take_file(struct stats *s, const char *path)
 {

@@ -33,7 +33,8 @@ static int parse_arguments(int argc, char **argv, struct trace_command *c)
         else
             return dump_fail(EXIT_USAGE, "trace: unexpected argument `%s`", argv[i]);
     }
-    return c->path == NULL ? dump_fail(EXIT_USAGE, "trace: which ID, in which directory or file?") : EXIT_GOOD;
+    return c->path == NULL ? dump_fail(EXIT_USAGE, "trace: which ID, in which directory or file?")
+                           : EXIT_GOOD;
 }
 
 static bool print(struct buf *b, struct err *err)
@@ -42,8 +43,8 @@ static bool print(struct buf *b, struct err *err)
            err_errno(err, errno, "standard output");
 }
 
-static bool run(const struct trace_command *c, const uint8_t id[TRACE_ID_BYTES], struct store *store, struct arena *a,
-                struct err *err)
+static bool run(const struct trace_command *c, const uint8_t id[TRACE_ID_BYTES],
+                struct store *store, struct arena *a, struct err *err)
 {
     struct query_context context = {.store = store, .arena = a};
     struct trace_tree tree;
@@ -82,7 +83,7 @@ int dump_trace(int argc, char **argv)
     struct arena a;
     arena_init(&a, TRACE_ARENA_BYTES_MAX);
     if (!run(&c, id, s.store, &a, &err))
-        status = dump_fail(err.code == ERR_INPUT ? EXIT_USAGE
+        status = dump_fail(err.code == ERR_INPUT                                  ? EXIT_USAGE
                            : err.code == ERR_NOT_FOUND || err.code == ERR_CORRUPT ? EXIT_FOUND
                                                                                   : EXIT_BROKEN,
                            "%s", err.text);

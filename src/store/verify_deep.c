@@ -1,10 +1,12 @@
 /*
- * verify_deep.c -- derives again, from entries and index, what a segment's tables merely say, and compares both ways.
+ * verify_deep.c -- derives again, from entries and index, what a segment's tables merely say, and
+ * compares both ways.
  *
  * D1  No filter denies the line or a value of the metadata of an entry in its block.
- * D2  References from traces to blocks of entries are those that the entries' metadata makes, no fewer and no more.
- * D3  A stream's days are those of its entries; the footer's totals are their sums.
- * D4  The index has no rows of the segment but its streams', and finds each of these by every label that it has.
+ * D2  References from traces to blocks of entries are those that the entries' metadata makes, no
+ * fewer and no more. D3  A stream's days are those of its entries; the footer's totals are their
+ * sums. D4  The index has no rows of the segment but its streams', and finds each of these by every
+ * label that it has.
  */
 #include "store/verify.h"
 
@@ -25,21 +27,24 @@ struct deep {
     struct block block;
     struct filter_reader filters;
     bool has_filters;
-    uint32_t at; // of the decoded block
-    uint32_t number; // of the last stream that was looked for in the span table: they mostly come in its order
+    uint32_t at;     // of the decoded block
+    uint32_t number; // of the last stream that was looked for in the span table: they mostly come
+                     // in its order
     struct arena scratch;
     struct trace_refs refs; // of a tenant's entries
     size_t refs_at;
     bool refs_differ;
 };
 
-// --- D1 ---------------------------------------------------------------------------------------------
+// --- D1
+// ---------------------------------------------------------------------------------------------
 
 static bool denied(struct deep *p, struct slice text)
 {
     struct filter_needle needle;
     arena_reset(&p->scratch);
-    return filter_needle_init(&needle, text, &p->scratch) && !filter_may_contain(&p->filters, &needle);
+    return filter_needle_init(&needle, text, &p->scratch) &&
+           !filter_may_contain(&p->filters, &needle);
 }
 
 static void check_filter(struct deep *p, uint32_t block)
@@ -53,7 +58,8 @@ static void check_filter(struct deep *p, uint32_t block)
         wrong += bad;
     }
     if (wrong > 0)
-        verify_problem(p->v, "%s: block %u: the filter denies %" PRIu64 " of its entries", seg_path(p->seg), block, wrong);
+        verify_problem(p->v, "%s: block %u: the filter denies %" PRIu64 " of its entries",
+                       seg_path(p->seg), block, wrong);
 }
 
 static bool check_all_filters(struct deep *p, struct err *err)
@@ -70,7 +76,8 @@ static bool check_all_filters(struct deep *p, struct err *err)
     return true;
 }
 
-// --- D2, D3 -----------------------------------------------------------------------------------------
+// --- D2, D3
+// -----------------------------------------------------------------------------------------
 
 static bool find_stream(struct deep *p, const struct seg_span_tenant *t, struct hash128 fingerprint)
 {
@@ -84,15 +91,18 @@ static bool find_stream(struct deep *p, const struct seg_span_tenant *t, struct 
     return false;
 }
 
-// One run: its days are marked, its references noted. *unknown_out: it has traces, but the span table does not know the stream.
-static bool check_run(struct deep *p, const struct index_stream *s, const struct index_run *run, const struct seg_span_tenant *t,
-                      bool *days, bool *unknown_out, struct err *err)
+// One run: its days are marked, its references noted. *unknown_out: it has traces, but the span
+// table does not know the stream.
+static bool check_run(struct deep *p, const struct index_stream *s, const struct index_run *run,
+                      const struct seg_span_tenant *t, bool *days, bool *unknown_out,
+                      struct err *err)
 {
     bool fresh = p->at != run->block;
     if (!seg_read_block(p->seg, run->block, ALL_COLUMNS, fresh, &p->reader, &p->block, err))
         return false;
     p->at = run->block;
-    for (uint32_t i = run->first; i < run->first + run->entries_count && i < p->block.entries_count; i++) {
+    for (uint32_t i = run->first; i < run->first + run->entries_count && i < p->block.entries_count;
+         i++) {
         uint8_t id[TRACE_ID_BYTES];
         uint32_t day = index_day(p->block.times_ns[i]);
         bool known = false;
@@ -100,7 +110,9 @@ static bool check_run(struct deep *p, const struct index_stream *s, const struct
             if ((known = s->days[n] == day))
                 days[n] = true;
         if (!known)
-            return err_set(err, ERR_CORRUPT, "%s: an entry is of a day that its stream does not have", seg_path(p->seg));
+            return err_set(err, ERR_CORRUPT,
+                           "%s: an entry is of a day that its stream does not have",
+                           seg_path(p->seg));
         if (!trace_id_of_entry(p->block.metadata[i], id))
             continue;
         if (find_stream(p, t, s->fingerprint))
@@ -111,15 +123,16 @@ static bool check_run(struct deep *p, const struct index_stream *s, const struct
     return true;
 }
 
-static bool check_stream(struct deep *p, const struct index_stream *s, const struct seg_span_tenant *t, bool *unknown_out,
-                         struct err *err)
+static bool check_stream(struct deep *p, const struct index_stream *s,
+                         const struct seg_span_tenant *t, bool *unknown_out, struct err *err)
 {
     bool *days = calloc(s->days_count + 1, sizeof *days), good = days != NULL;
     for (uint32_t n = 0; n < s->runs_count && good; n++)
         good = check_run(p, s, &s->runs[n], t, days, unknown_out, err);
     for (uint32_t n = 0; n < s->days_count && good; n++)
         if (!days[n])
-            good = err_set(err, ERR_CORRUPT, "%s: a stream has a day without entries", seg_path(p->seg));
+            good = err_set(err, ERR_CORRUPT, "%s: a stream has a day without entries",
+                           seg_path(p->seg));
     free(days);
     return good;
 }
@@ -129,8 +142,8 @@ static bool compare_ref(void *ctx, const struct trace_ref *ref, struct err *err)
     (void)err;
     struct deep *p = ctx;
     const struct trace_ref *want = p->refs_at < p->refs.count ? &p->refs.items[p->refs_at++] : NULL;
-    p->refs_differ = p->refs_differ || want == NULL || want->hash != ref->hash || want->stream != ref->stream ||
-                     want->block != ref->block;
+    p->refs_differ = p->refs_differ || want == NULL || want->hash != ref->hash ||
+                     want->stream != ref->stream || want->block != ref->block;
     return true;
 }
 
@@ -154,8 +167,8 @@ static bool check_tenant(struct deep *p, size_t first, size_t end, struct err *e
     // Segments from before spans were stored have no references at all.
     bool early = seg_span_table(p->seg)->tenants_count == 0;
     if (!early && (unknown || p->refs_differ || p->refs_at != p->refs.count))
-        verify_problem(p->v, "%s: references do not agree with the entries of tenant %.*s", seg_path(p->seg),
-                       SLICE_FMT(p->d->streams[first].tenant));
+        verify_problem(p->v, "%s: references do not agree with the entries of tenant %.*s",
+                       seg_path(p->seg), SLICE_FMT(p->d->streams[first].tenant));
     return true;
 }
 
@@ -164,7 +177,9 @@ static bool check_streams(struct deep *p, struct err *err)
     const struct index_segment *t = &seg_footer(p->seg)->totals;
     uint64_t entries = 0, bytes = 0;
     for (size_t first = 0, end; first < p->d->streams_count; first = end) {
-        for (end = first; end < p->d->streams_count && slice_eq(p->d->streams[end].tenant, p->d->streams[first].tenant); end++)
+        for (end = first; end < p->d->streams_count &&
+                          slice_eq(p->d->streams[end].tenant, p->d->streams[first].tenant);
+             end++)
             for (uint32_t n = 0; n < p->d->streams[end].runs_count; n++) {
                 entries += p->d->streams[end].runs[n].entries_count;
                 bytes += p->d->streams[end].runs[n].line_bytes;
@@ -173,7 +188,8 @@ static bool check_streams(struct deep *p, struct err *err)
             return false;
     }
     if (t->entries != entries || t->line_bytes != bytes || t->streams != p->d->streams_count)
-        verify_problem(p->v, "%s: the footer's totals are not those of its streams", seg_path(p->seg));
+        verify_problem(p->v, "%s: the footer's totals are not those of its streams",
+                       seg_path(p->seg));
     return true;
 }
 
@@ -193,7 +209,8 @@ void verify_deep(struct verify *v, struct seg *seg, const struct seg_directory *
     arena_done(&p.scratch);
 }
 
-// --- D4 ---------------------------------------------------------------------------------------------
+// --- D4
+// ---------------------------------------------------------------------------------------------
 
 static bool count_row(void *ctx, size_t at, struct index_row row, struct err *err)
 {
@@ -204,16 +221,19 @@ static bool count_row(void *ctx, size_t at, struct index_row row, struct err *er
     return true;
 }
 
-static bool found_by_labels(struct index_read *read, uint32_t ns, const struct index_stream *s, struct arena *a)
+static bool found_by_labels(struct index_read *read, uint32_t ns, const struct index_stream *s,
+                            struct arena *a)
 {
     struct labels labels;
     struct stream_ids ids;
     struct err why;
     uint64_t id;
-    if (!labels_decode(s->labels, a, &labels, &why) || !index_find_stream(read, ns, s->fingerprint, &id, &why))
+    if (!labels_decode(s->labels, a, &labels, &why) ||
+        !index_find_stream(read, ns, s->fingerprint, &id, &why))
         return false;
     for (uint32_t i = 0; i < labels.count; i++) {
-        struct label_matcher m = {.name = labels.items[i].name, .op = MATCH_EQ, .value = labels.items[i].value};
+        struct label_matcher m = {
+            .name = labels.items[i].name, .op = MATCH_EQ, .value = labels.items[i].value};
         if (!index_select(read, ns, &m, 1, a, &ids, &why))
             return false;
         bool found = false;
@@ -225,13 +245,15 @@ static bool found_by_labels(struct index_read *read, uint32_t ns, const struct i
     return true;
 }
 
-static bool check_namespace(struct verify *v, struct index_read *read, struct seg *seg, uint64_t gen, struct slice tenant,
-                            const struct seg_directory *d, struct arena *a, struct err *err)
+static bool check_namespace(struct verify *v, struct index_read *read, struct seg *seg,
+                            uint64_t gen, struct slice tenant, const struct seg_directory *d,
+                            struct arena *a, struct err *err)
 {
     struct stream_ids all;
     uint32_t ns;
     uint64_t rows = 0, streams = 0, lost = 0;
-    if (!index_namespace(read, tenant, &ns, err) || !index_select(read, ns, NULL, 0, a, &all, err) ||
+    if (!index_namespace(read, tenant, &ns, err) ||
+        !index_select(read, ns, NULL, 0, a, &all, err) ||
         !index_rows(read, ns, gen, &all, count_row, &rows, err))
         return false;
     for (size_t i = 0; i < d->streams_count; i++) {
@@ -243,14 +265,18 @@ static bool check_namespace(struct verify *v, struct index_read *read, struct se
         arena_rewind(a, mark);
     }
     if (rows != streams)
-        verify_problem(v, "%s: the index has rows of %" PRIu64 " streams of tenant %.*s, the segment %" PRIu64, seg_path(seg), rows,
-                       SLICE_FMT(tenant), streams);
+        verify_problem(
+            v, "%s: the index has rows of %" PRIu64 " streams of tenant %.*s, the segment %" PRIu64,
+            seg_path(seg), rows, SLICE_FMT(tenant), streams);
     if (lost > 0)
-        verify_problem(v, "%s: %" PRIu64 " streams of tenant %.*s are not found by all their labels", seg_path(seg), lost, SLICE_FMT(tenant));
+        verify_problem(v,
+                       "%s: %" PRIu64 " streams of tenant %.*s are not found by all their labels",
+                       seg_path(seg), lost, SLICE_FMT(tenant));
     return true;
 }
 
-void verify_deep_index(struct verify *v, struct index_read *read, struct seg *seg, uint64_t gen, const struct seg_directory *d)
+void verify_deep_index(struct verify *v, struct index_read *read, struct seg *seg, uint64_t gen,
+                       const struct seg_directory *d)
 {
     AUTO(arena_done) struct arena a;
     struct slice *tenants;

@@ -12,9 +12,9 @@ _mstored() {
 _mstore_dump() {
     local cur=${COMP_WORDS[COMP_CWORD]}
     if [ "$COMP_CWORD" = 1 ]; then
-        COMPREPLY=($(compgen -W "inspect cat query export verify rebuild --help --version" -- "$cur"))
+        COMPREPLY=($(compgen -W "inspect cat query export trace stats bundle backup restore verify rebuild --help --version" -- "$cur"))
     elif [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W "--json --query --from --to --step --limit --forward --explain --tenant --format --out --what --quiet --help" -- "$cur"))
+        COMPREPLY=($(compgen -W "--json --query --from --to --step --limit --forward --explain --tenant --format --out --what --trace --copy --deep --quiet --help" -- "$cur"))
     else
         COMPREPLY=($(compgen -f -- "$cur"))
     fi

@@ -8,12 +8,14 @@
 
 #include <errno.h>
 #include <ftw.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <locale.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char HELP[] =
     "mstore-dump -- opens what mstored stored, without a server. Reading takes no lock and writes nothing.\n"
@@ -23,7 +25,12 @@ static const char HELP[] =
     "       mstore-dump cat [options] DIR|FILE          entries, as lines or NDJSON\n"
     "       mstore-dump query [options] DIR|FILE QUERY  the answer to a LogQL query\n"
     "       mstore-dump export [options] DIR|FILE       entries and spans to NDJSON, CSV or SQLite\n"
-    "       mstore-dump verify [--quiet] DIR            every checksum, and the index against the files\n"
+    "       mstore-dump trace [options] ID DIR|FILE     a trace: its spans and log entries as a tree\n"
+    "       mstore-dump stats [--json] DIR|FILE...      what takes the space: by column, tenant, stream, label, service\n"
+    "       mstore-dump bundle [options] DIR|FILE       cut a trace, or what a query selects, into one segment file\n"
+    "       mstore-dump backup [options] DIR BACKUP     a copy of a data directory, of a running server too; again: what is new\n"
+    "       mstore-dump restore [options] BACKUP DIR    a data directory from a backup; DIR is empty or not there\n"
+    "       mstore-dump verify [options] DIR            every checksum, and the index against the files\n"
     "       mstore-dump rebuild DIR                     make the index anew from the segments (needs the lock)\n"
     "\n"
     "options of cat:\n"
@@ -47,6 +54,23 @@ static const char HELP[] =
     "  --what W        entries, spans or all (default)\n"
     "  --query QUERY, --from, --to, --tenant  as of cat; the times are of spans, too, by their start\n"
     "\n"
+    "options of trace:\n"
+    "  --json          as the HTTP API answers; --tenant NAME as above\n"
+    "\n"
+    "options of bundle:\n"
+    "  --out FILE.seg  the file to make; must not exist\n"
+    "  --trace ID      this trace, whole, with its log entries\n"
+    "  --query QUERY, --from, --to  or: entries of a query without parsers, the traces that they name, and the traces in that time of\n"
+    "                  services that its selector matches by service_name\n"
+    "  --tenant NAME   as above\n"
+    "\n"
+    "options of verify:\n"
+    "  --deep          also derive filters, references, days and rows of the index again, and compare both ways\n"
+    "  --quiet         problems alone; --json: counts for programs, problems on standard error\n"
+    "\n"
+    "options of backup and restore:\n"
+    "  --copy          never link segments, even where the file system could; --json: the result for programs\n"
+    "\n"
     "exit status: 0 good, 1 problems found, 2 wrong usage, 3 cannot read\n";
 
 int dump_fail(int status, const char *fmt, ...)
@@ -58,6 +82,11 @@ int dump_fail(int status, const char *fmt, ...)
     fputc('\n', stderr);
     va_end(args);
     return status;
+}
+
+bool dump_on_terminal(void)
+{
+    return isatty(STDERR_FILENO) != 0;
 }
 
 bool dump_ends(const char *path, const char *suffix)
@@ -126,19 +155,38 @@ static bool make_scratch(struct dump_store *s, struct err *err)
     return false;
 }
 
+bool dump_generation(const char *path, uint64_t *gen_out, struct err *err)
+{
+    enum { GENERATION_AT = 24 }; // of logs it is at 8, but those keep their names
+    uint8_t bytes[8];
+    AUTO(fs_closep) int fd = -1;
+    if (!fs_open_read(path, &fd, err) || !fs_read_at(fd, path, GENERATION_AT, bytes, sizeof bytes, err))
+        return false;
+    *gen_out = 0;
+    for (int i = 7; i >= 0; i--)
+        *gen_out = *gen_out << 8 | bytes[i];
+    return true;
+}
+
 // A data directory that holds nothing but a link to the file.
 static bool wrap_file(const char *path, const char *dir, struct err *err)
 {
-    char real[PATH_MAX], wal[600], segments[600], link[2 * PATH_MAX];
-    const char *name = strrchr(path, '/');
+    char real[PATH_MAX], wal[600], segments[600], link[2 * PATH_MAX], named[32];
+    const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
+    uint64_t gen;
     (void)snprintf(wal, sizeof wal, "%s/wal", dir);
     (void)snprintf(segments, sizeof segments, "%s/segments", dir);
     if (realpath(path, real) == NULL)
         return err_errno(err, errno, "%s", path);
     if (!fs_mkdir(wal, err) || !fs_mkdir(segments, err))
         return false;
-    (void)snprintf(link, sizeof link, "%s/%s", dump_ends(path, ".wal") ? wal : segments,
-                   name != NULL ? name + 1 : path);
+    if (dump_ends(path, ".seg")) { // its file may have any name
+        if (!dump_generation(path, &gen, err))
+            return false;
+        (void)snprintf(named, sizeof named, "%016" PRIx64 ".seg", gen);
+        name = named;
+    }
+    (void)snprintf(link, sizeof link, "%s/%s", dump_ends(path, ".wal") ? wal : segments, name);
     return symlink(real, link) == 0 || err_errno(err, errno, "%s", link);
 }
 
@@ -177,7 +225,7 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(int argc, char **argv);
-    } commands[] = {{"inspect", dump_inspect}, {"cat", dump_cat}, {"query", dump_query}, {"export", dump_export}, {"verify", dump_verify}, {"rebuild", dump_rebuild}};
+    } commands[] = {{"inspect", dump_inspect}, {"cat", dump_cat}, {"query", dump_query}, {"export", dump_export}, {"trace", dump_trace}, {"stats", dump_stats}, {"bundle", dump_bundle}, {"backup", dump_backup}, {"restore", dump_restore}, {"verify", dump_verify}, {"rebuild", dump_rebuild}};
     (void)setlocale(LC_CTYPE, "C.UTF-8");
     if (argc < 2)
         return fputs(HELP, stderr), EXIT_USAGE;

@@ -12,6 +12,11 @@ int dump_query(int argc, char **argv);
 int dump_export(int argc, char **argv);
 int dump_verify(int argc, char **argv);
 int dump_rebuild(int argc, char **argv);
+int dump_trace(int argc, char **argv);
+int dump_backup(int argc, char **argv);
+int dump_restore(int argc, char **argv);
+int dump_bundle(int argc, char **argv);
+int dump_stats(int argc, char **argv);
 
 // "mstore-dump: text" on standard error; returns `status`.
 int dump_fail(int status, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -20,8 +25,13 @@ bool dump_time(const char *text, int64_t *out);
 // `name`, or without one (NULL) the only tenant there is, or `fake` where there are several.
 MUST_CHECK bool dump_tenant(struct store *store, const char *name, struct arena *a, struct slice *out,
                             struct err *err);
+// Whether somebody watches: progress is for terminals alone.
+bool dump_on_terminal(void);
 // Whether `path` ends with `suffix`.
 bool dump_ends(const char *path, const char *suffix);
+
+// The generation that a segment's header says, whatever its file is called.
+MUST_CHECK bool dump_generation(const char *path, uint64_t *gen_out, struct err *err);
 
 // A store opened for reading: a data directory, or one segment or log file by itself, with what has to be
 // removed afterwards.

@@ -176,8 +176,9 @@ static void json_segment(struct seg *seg, const struct seg_directory *d, struct 
 
 static bool inspect_segment(const char *path, bool json, bool details, struct err *err)
 {
-    const char *name = strrchr(path, '/');
-    uint64_t gen = strtoull(name != NULL ? name + 1 : path, NULL, 16);
+    uint64_t gen;
+    if (!dump_generation(path, &gen, err))
+        return false;
     AUTO(seg_unrefp) struct seg *seg = seg_new(path, gen);
     AUTO(seg_directory_done) struct seg_directory d = {0};
     if (!seg_load(seg, err) || !seg_read_directory(seg, &d, err))

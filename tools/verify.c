@@ -11,8 +11,7 @@
 
 static void on_problem(void *ctx, const char *text)
 {
-    (void)ctx;
-    printf("problem: %s\n", text);
+    fprintf(ctx == NULL ? stdout : stderr, "problem: %s\n", text); // on stdout is JSON, else
 }
 
 static void on_file(void *ctx, const char *path)
@@ -24,10 +23,14 @@ static void on_file(void *ctx, const char *path)
 int dump_verify(int argc, char **argv)
 {
     const char *dir = NULL;
-    bool quiet = false;
+    bool quiet = false, deep = false, json = false;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--quiet") == 0)
             quiet = true;
+        else if (strcmp(argv[i], "--deep") == 0)
+            deep = true;
+        else if (strcmp(argv[i], "--json") == 0)
+            json = true;
         else if (argv[i][0] == '-' || dir != NULL)
             return dump_fail(EXIT_USAGE, "verify: unexpected argument `%s`", argv[i]);
         else
@@ -35,16 +38,20 @@ int dump_verify(int argc, char **argv)
     }
     if (dir == NULL)
         return dump_fail(EXIT_USAGE, "verify: which directory?");
-    struct store_options options = {.dir = dir, .decode = ingest_decode};
+    struct store_options options = {.dir = dir, .decode = ingest_decode, .verify_deep = deep};
     struct store_verify_stats s;
     struct err err;
-    bool progress = !quiet && isatty(STDERR_FILENO);
-    bool good = store_verify(&options, on_problem, progress ? on_file : NULL, NULL, &s, &err);
+    bool progress = !quiet && dump_on_terminal();
+    bool good = store_verify(&options, on_problem, progress ? on_file : NULL, json ? &s : NULL, &s, &err);
     if (progress)
         fputs("\r\033[K", stderr);
     if (!good)
         return dump_fail(EXIT_BROKEN, "%s", err.text);
-    if (!quiet)
+    if (json)
+        printf("{\"logs\":%" PRIu64 ",\"records\":%" PRIu64 ",\"segments\":%" PRIu64 ",\"blocks\":%" PRIu64 ",\"entries\":%" PRIu64
+               ",\"span_blocks\":%" PRIu64 ",\"spans\":%" PRIu64 ",\"file_bytes\":%" PRIu64 ",\"rows\":%" PRIu64 ",\"problems\":%" PRIu64 "}\n",
+               s.wals, s.wal_records, s.segments, s.blocks, s.entries, s.span_blocks, s.spans, s.segment_bytes, s.streams, s.problems);
+    else if (!quiet)
         printf("%" PRIu64 " logs with %" PRIu64 " records, %" PRIu64 " segments with %" PRIu64
                " blocks and %" PRIu64 " entries in %" PRIu64 " bytes, %" PRIu64 " rows: %" PRIu64 " problems\n",
                s.wals, s.wal_records, s.segments, s.blocks, s.entries, s.segment_bytes, s.streams,

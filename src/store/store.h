@@ -125,6 +125,7 @@ struct store_options {
     // Else offline reading: never writes to `dir`, takes no lock; the index is built in `scratch_dir`.
     bool read_only;
     const char *scratch_dir;   // read_only without a bucket: an empty directory for the temporary index
+    bool verify_deep;          // store_verify(): verify_deep.c too
     // Called by the keeper thread for what has no caller: seals, retries, damage found. May be NULL.
     void (*report)(void *ctx, bool failure, const char *text);
     void *report_ctx;
@@ -427,8 +428,8 @@ struct store_verify_stats {
 };
 
 // Reads everything in a data directory (options: dir, decode, decode_ctx) and compares: every checksum,
-// every record, every row of the index against the segments. Takes no lock and writes nothing; a server
-// may run. problem() is told each finding; progress() (may be NULL) each file before it is read.
+// every record, every row of the index against the segments (with options.read_only there need not be an index: it is passed by).
+// Takes no lock and writes nothing; a server may run. problem() is told each finding; progress() (may be NULL) each file before it is read.
 // False only when the directory could not be read at all.
 MUST_CHECK bool store_verify(const struct store_options *options,
                              void (*problem)(void *ctx, const char *text),

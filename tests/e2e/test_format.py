@@ -9,8 +9,13 @@ import sys
 import tempfile
 import time
 
+import xxhash
+import zstandard
+
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools"))
 import make_spans  # noqa: E402
+import read_bytes  # noqa: E402
 from lib import ROOT, Server, Tap, binary, wait_until  # noqa: E402
 
 BUILD = os.path.dirname(os.path.dirname(binary()))
@@ -170,6 +175,108 @@ def test_readers_agree_on_spans(tap):
         tap.equal(silent, [], "the independent reader accounts for every byte")
 
 
+def varint(n):
+    out = bytearray()
+    while n > 127:
+        out.append(n & 127 | 128)
+        n >>= 7
+    return bytes(out + bytes([n]))
+
+
+def forge(good, change):
+    """The segment with change(kind, raw bytes of the section) in place of its sections, and all checksums of the footer right."""
+    at = int.from_bytes(good[-24:-16], "little")
+    r = read_bytes.Reader(good[at:-24])
+    r.take(24)
+    for _ in range(4):
+        r.varint()
+    head, sections = good[at:at + r.pos], []
+    for _ in range(r.varint()):
+        kind, encoding, pos, stored, raw, _ = r.varint(), r.u8(), r.varint(), r.varint(), r.varint(), r.u64()
+        body = read_bytes.unpack(encoding, good[pos:pos + stored], raw)
+        changed = change(kind, body)
+        stored_bytes = good[pos:pos + stored] if changed == body else zstandard.ZstdCompressor().compress(changed) if encoding else changed
+        sections.append((pos, kind, encoding, stored_bytes, len(changed)))
+    out, footer = bytearray(good[:min(s[0] for s in sections)]), head + varint(len(sections))
+    places = {}
+    for pos, kind, _, stored_bytes, _ in sorted(sections):
+        places[kind] = len(out)
+        out += stored_bytes
+    for _, kind, encoding, stored_bytes, raw in sections:
+        footer += (varint(kind) + bytes([encoding]) + varint(places[kind]) + varint(len(stored_bytes)) + varint(raw) +
+                   xxhash.xxh3_64_intdigest(stored_bytes).to_bytes(8, "little"))
+    trailer = len(out).to_bytes(8, "little") + xxhash.xxh3_64_intdigest(footer).to_bytes(8, "little") + good[-8:]
+    return bytes(out) + footer + trailer
+
+
+def test_deep(tap):
+    """What every checksum agrees with may still be untrue: only --deep tells."""
+    with Server(["--retention", "0"]) as server:
+        for n in range(3):  # fewer than are joined
+            lines = [(10**18 + i * 10**9, "GET /cart/%d from 10.0.%d.%d" % (i, i % 7, i), {"trace_id": "%x" % (i // 3 + 1)}) for i in range(300)]
+            server.push([({"app": "deep", "n": str(n)}, lines)])
+            server.post("/v1/traces", json.dumps(make_spans.request(n, 5, 1 + 5 * n)), {"Content-Type": "application/json"})
+            server.post("/flush")
+        server.stop()
+        victim = segments(server.data)[1]
+        with open(victim, "rb") as f:
+            good = f.read()
+
+        def verify(bad, *args):
+            with open(victim, "wb") as f:
+                f.write(bad)
+            return dump("verify", "--quiet", *args, server.data)
+
+        same = forge(good, lambda kind, body: body)
+        tap.ok(same == good and verify(good, "--deep")[:2] == (0, ""), "a true store passes --deep")
+
+        def no_words(kind, body):
+            """A filter of one block whose words are none: it denies everything."""
+            return b"\x01\x01\x00" if kind == 7 else body
+
+        pages = {}
+
+        def other_block(kind, body):
+            """The last reference of an entry says another block, its page and the span table agree."""
+            if kind == 6:
+                entries_at = len(body) - 16 * 100
+                page = body[entries_at:]
+                changed = page[:-4] + (int.from_bytes(page[-4:], "little") + 1).to_bytes(4, "little")
+                pages[xxhash.xxh3_64_intdigest(page)] = xxhash.xxh3_64_intdigest(changed)
+                return body[:entries_at] + changed
+            for old, new in pages.items():
+                old, new = old.to_bytes(8, "little"), new.to_bytes(8, "little")
+                body = body.replace(old, new) if kind == 5 else body
+            return body
+
+        pages_first = forge(good, other_block) and forge(good, other_block)  # its table may come before its pages
+        def lost_day(kind, body):
+            """A stream has the day after."""
+            day = varint(10**18 // (86400 * 10**9) + 1048576)
+            assert kind != 2 or body.count(day) == 1
+            return body.replace(day, varint(10**18 // (86400 * 10**9) + 1048577)) if kind == 2 else body
+
+        for name, bad, text in (("filter", forge(good, no_words), "denies 300 of its entries"), ("reference", pages_first, "references do not agree"),
+                                ("day", forge(good, lost_day), "day")):
+            status, out, _ = verify(bad, "--deep")
+            tap.ok(bad != good and status == 1 and text in out and os.path.basename(victim) in out, "a forged %s is found" % name, out)
+            status, out, _ = verify(bad)
+            tap.ok(status == 0, "which every checksum agrees with", out)
+        verify(good)
+        # The index of another store: the same files, but rows of streams that are not there.
+        with tempfile.TemporaryDirectory() as other:
+            shutil.copytree(server.data, other, dirs_exist_ok=True)
+            with Server(["--retention", "0"], data=other) as second:
+                second.push([({"app": "more"}, [(10**18, "more")])])
+                second.post("/flush")
+                second.stop()
+            newest = segments(other)[-1]
+            os.remove(newest)
+            shutil.copy(segments(server.data)[0], newest)
+            status, out, _ = dump("verify", "--quiet", "--deep", other)
+            tap.ok(status == 1 and os.path.basename(newest) in out, "a segment in another's place is found", out)
+
+
 def test_damage(tap):
     """Every byte counts: a flipped one is found by verify, and queries say what is left out."""
     with Server(["--retention", "0"]) as server:
@@ -218,6 +325,7 @@ def main():
             test_golden_spans(tap, version)
     test_readers_agree(tap)
     test_readers_agree_on_spans(tap)
+    test_deep(tap)
     test_damage(tap)
     tap.done()
 

@@ -21,7 +21,7 @@
 
 #include "base/fs.h"
 #include "ingest/ingest.h"
-#include "store/seg.h"
+#include "store/segment/seg.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -10,9 +10,9 @@
 #include "base/fs.h"
 #include "base/hex.h"
 #include "base/limits.h"
-#include "query/trace_logs.h"
-#include "query/visit_spans.h"
-#include "store/seg.h"
+#include "query/trace/trace_logs.h"
+#include "query/trace/visit_spans.h"
+#include "store/segment/seg.h"
 
 #include <errno.h>
 #include <inttypes.h>

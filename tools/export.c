@@ -3,7 +3,7 @@
 #include "export.h"
 
 #include "dump.h"
-#include "query/visit_spans.h"
+#include "query/trace/visit_spans.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -5,7 +5,7 @@
 #include "base/jsonout.h"
 #include "base/labels.h"
 #include "ingest/ingest.h"
-#include "store/seg.h"
+#include "store/segment/seg.h"
 #include "store/wal.h"
 
 #include <dirent.h>

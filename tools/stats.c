@@ -10,7 +10,7 @@
 
 #include "base/jsonout.h"
 #include "base/limits.h"
-#include "store/seg.h"
+#include "store/segment/seg.h"
 
 #include <dirent.h>
 #include <inttypes.h>

@@ -3,7 +3,7 @@
 
 #include "base/hex.h"
 #include "base/limits.h"
-#include "query/encode_tree.h"
+#include "query/trace/encode_tree.h"
 #include "query/query.h"
 
 #include <errno.h>

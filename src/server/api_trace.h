@@ -1,7 +1,7 @@
 /* api_trace.h -- what the handlers of the trace endpoints share. */
 #pragma once
 
-#include "query/encode_trace.h"
+#include "query/trace/encode_trace.h"
 #include "server/params_trace.h"
 #include "server/route.h"
 

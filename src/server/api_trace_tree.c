@@ -2,7 +2,7 @@
 #include "server/api_trace.h"
 
 #include "base/limits.h"
-#include "query/encode_tree.h"
+#include "query/trace/encode_tree.h"
 
 enum { TREE_LOGS_DEFAULT = 1000 };
 

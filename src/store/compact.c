@@ -19,7 +19,7 @@
 #include "base/limits.h"
 #include "base/metric.h"
 #include "store/retain.h"
-#include "store/seg_merge.h"
+#include "store/segment/seg_merge.h"
 #include "store/state.h"
 #include "store/tiers.h"
 

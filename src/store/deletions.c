@@ -15,7 +15,7 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/limits.h"
-#include "store/seg.h"
+#include "store/segment/seg.h"
 
 #include <assert.h>
 #include <inttypes.h>

@@ -7,8 +7,8 @@
 #pragma once
 
 #include "index/index.h"
-#include "store/head.h"
-#include "store/seg.h"
+#include "store/head/head.h"
+#include "store/segment/seg.h"
 
 struct manifest_segment {
     struct seg *seg; // one reference

@@ -8,7 +8,7 @@
  */
 #include "store/store.h"
 
-#include "store/filter.h"
+#include "store/segment/filter.h"
 #include "store/view.h"
 
 #include <assert.h>

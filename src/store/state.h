@@ -5,8 +5,8 @@
 
 #include "index/index.h"
 #include "store/deletions.h"
-#include "store/far.h"
-#include "store/head.h"
+#include "store/far/far.h"
+#include "store/head/head.h"
 #include "store/manifest.h"
 #include "store/store.h"
 #include "store/wal.h"

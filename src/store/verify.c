@@ -8,8 +8,8 @@
 
 #include "base/fs.h"
 #include "base/limits.h"
-#include "store/filter.h"
-#include "store/seg.h"
+#include "store/segment/filter.h"
+#include "store/segment/seg.h"
 #include "store/verify.h"
 #include "store/wal.h"
 

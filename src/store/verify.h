@@ -1,7 +1,7 @@
 /* verify.h -- what the parts of store_verify() share. */
 #pragma once
 
-#include "store/seg.h"
+#include "store/segment/seg.h"
 
 struct verify;
 

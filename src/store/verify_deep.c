@@ -11,7 +11,7 @@
 #include "store/verify.h"
 
 #include "base/limits.h"
-#include "store/filter.h"
+#include "store/segment/filter.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
  */
 #include "store/store.h"
 
-#include "store/head.h"
+#include "store/head/head.h"
 #include "store/view.h"
 
 #include <assert.h>

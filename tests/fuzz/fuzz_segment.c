@@ -2,7 +2,7 @@
 #include "fuzz.h"
 
 #include "base/fs.h"
-#include "store/seg.h"
+#include "store/segment/seg.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -11,7 +11,7 @@
 #include "base/hash.h"
 #include "base/limits.h"
 #include "store/span_block.h"
-#include "store/span_format.h"
+#include "store/span/span_format.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #include "tap.h"
 
 #include "base/limits.h"
-#include "query/encode_trace.h"
+#include "query/trace/encode_trace.h"
 
 #include <math.h>
 #include <stdio.h>

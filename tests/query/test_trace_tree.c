@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
-#include "query/encode_tree.h"
+#include "query/trace/encode_tree.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 #include "tap.h"
 
 #include "base/limits.h"
-#include "store/filter.h"
+#include "store/segment/filter.h"
 
 #include <stdlib.h>
 

@@ -5,7 +5,7 @@
 #include "base/limits.h"
 #include "spans.h"
 #include "store/span_block.h"
-#include "store/span_numbers.h"
+#include "store/span/span_numbers.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -7,7 +7,7 @@
  * come.
  */
 #include "base/slice_set.h"
-#include "query/trace_logs.h"
+#include "query/trace/trace_logs.h"
 #include "query/traceql/tql_need.h"
 #include "query/traceql/tql_result.h"
 #include "query/traceql/tql_tags.h"

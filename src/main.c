@@ -97,6 +97,11 @@ static int dry_run(const struct config *config)
     return 0;
 }
 
+static const char *text_or_null(const char *text)
+{
+    return text != NULL && text[0] != '\0' ? text : NULL;
+}
+
 static int serve(const struct config *config, const sigset_t *stop_signals)
 {
     struct err err;
@@ -111,9 +116,25 @@ static int serve(const struct config *config, const sigset_t *stop_signals)
         .disk_bytes_max = config->max_bytes,
         .disk_low_bytes = config->low_water_bytes,
         .sync_off = config->durability_crash,
+        .cache_bytes = config->cache_bytes,
+        .far_snapshot_ns = config->s3_snapshot_ns,
+        .far_grace_ns = config->s3_grace_ns,
+        .far_refresh_ns = config->s3_refresh_ns,
+        .read_only = config->read_only,
         .rebuild_index = config->rebuild_index,
         .report = report,
     };
+    struct blob_options bucket = {
+        .url = config->s3_url,
+        .bucket = config->bucket,
+        .prefix = config->prefix != NULL ? config->prefix : "",
+        .region = text_or_null(config->s3_region),
+        .credentials_file = text_or_null(config->s3_credentials),
+        .style = (enum blob_style)config->s3_style,
+        .send_bytes_per_s = config->s3_upload_rate,
+    };
+    if (text_or_null(config->s3_url) != NULL)
+        options.bucket = &bucket;
     struct store *store;
     struct server *server;
     if (!store_open(&options, &store, &err)) {

@@ -56,6 +56,8 @@ int dump_verify(int argc, char **argv)
                " blocks and %" PRIu64 " entries in %" PRIu64 " bytes, %" PRIu64 " rows: %" PRIu64 " problems\n",
                s.wals, s.wal_records, s.segments, s.blocks, s.entries, s.segment_bytes, s.streams,
                s.problems);
+    if (!quiet && s.far_segments > 0)
+        printf("%" PRIu64 " further segments are in a bucket alone and were not read\n", s.far_segments);
     return s.problems > 0 ? EXIT_FOUND : EXIT_GOOD;
 }
 

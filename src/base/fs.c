@@ -297,6 +297,11 @@ void fs_unlink_quietly(const char *path)
     (void)good;
 }
 
+void fs_rmdir_quietly(const char *path)
+{
+    (void)rmdir(path);
+}
+
 bool fs_exists(const char *path, bool *exists_out, struct err *err)
 {
     struct stat st;

@@ -46,6 +46,8 @@ MUST_CHECK bool fs_link(const char *path, const char *other, struct err *err);
 MUST_CHECK bool fs_unlink(const char *path, struct err *err);
 // Where a file that stays behind costs nothing but its space.
 void fs_unlink_quietly(const char *path);
+// An empty directory; where one that stays behind costs nothing.
+void fs_rmdir_quietly(const char *path);
 MUST_CHECK bool fs_exists(const char *path, bool *exists_out, struct err *err);
 // Bytes free for us, and in all, on the file system of `path`.
 MUST_CHECK bool fs_space(const char *path, uint64_t *free_out, uint64_t *total_out, struct err *err);

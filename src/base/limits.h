@@ -74,6 +74,24 @@
 #define BLOB_ATTEMPTS_MAX UINT32_C(8)
 #define BLOB_ANSWER_BYTES_MAX (4 * MIB)          // lists, errors; a list of 1000 keys has 0.5 MB
 #define BLOB_IDLE_HANDLES_MAX 16                 // connections kept for later calls
+#define SOURCE_TAIL_BYTES (128 * KIB)            // read with one request when a far segment is opened: its tables
+#define SOURCE_GAP_BYTES (16 * KIB)              // reads of an object so near to each other are a scan
+#define SOURCE_AHEAD_BYTES (4 * MIB)             // window of a scan, one a thread
+#define LEASE_NS (INT64_C(60) * 1000000000)      // a writer that is silent for longer has left the bucket
+#define LEASE_MARGIN_NS (INT64_C(10) * 1000000000) // nothing is begun so shortly before its end
+#define LEASE_SKEW_NS (INT64_C(10) * 1000000000) // by which clocks may differ
+#define LEASE_PAUSE_NS (INT64_C(5) * 1000000000) // between attempts to get it
+#define LEASE_WEAK_WAIT_NS (INT64_C(2) * 1000000000) // before a second look, where the server ignores conditions
+#define LEASE_GIVE_BACK_NS (INT64_C(2) * 1000000000) // what stopping may wait for it
+#define FAR_PAUSE_NS (INT64_C(1) * 1000000000)   // the uploader looks for work; after failures doubled up to
+#define FAR_PAUSE_NS_MAX (INT64_C(60) * 1000000000)
+#define FAR_TELL_NS (INT64_C(60) * 1000000000)   // a failure that lasts is told again
+#define FAR_GRACE_NS (INT64_C(600) * 1000000000) // objects stay so long for readers of older snapshots of the index
+#define FAR_SNAPSHOT_NS (INT64_C(60) * 1000000000) // between snapshots
+#define FAR_REFRESH_NS (INT64_C(15) * 1000000000) // a read-only server looks for a newer one
+#define FAR_CACHE_BYTES (16 * GIB)               // local copies of what is in the bucket
+#define FAR_LIST_BYTES_MAX (256 * MIB)           // of the list of objects
+#define SNAPSHOT_PIECE_BYTES (4 * MIB)           // one read of a snapshot
 #define RETRY_PAUSE_NS (INT64_C(100) * 1000000)  // bound of the first pause, doubled up to
 #define RETRY_PAUSE_NS_MAX (INT64_C(5) * 1000000000)
 #define RETRY_AFTER_NS_MAX (INT64_C(20) * 1000000000) // a server that asks for longer is asked again all the same

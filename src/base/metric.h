@@ -81,6 +81,9 @@
     X(S3_FAILURES, "mstore_s3_failures_total", "", "Calls to the object store given up.")          \
     X(S3_PUT_BYTES, "mstore_s3_put_bytes_total", "", "Bytes stored in the object store.")          \
     X(S3_GOT_BYTES, "mstore_s3_got_bytes_total", "", "Bytes read from the object store.")          \
+    X(S3_UPLOADS, "mstore_s3_uploads_total", "", "Segments put into the bucket.")                  \
+    X(S3_COPIES_DROPPED, "mstore_s3_copies_dropped_total", "",                                     \
+      "Local copies of segments dropped because the cache was full.")                              \
     X(HTTP_REFUSED, "mstore_http_refused_total", "", "Requests refused because a queue was full.") \
     X(TAIL_DROPPED, "mstore_tail_entries_dropped_total", "", "Entries not given to tails that do not read.") \
     X(TAIL_MISSED, "mstore_tail_entries_missed_total", "", "Entries that tails were too slow to look at.")
@@ -95,6 +98,10 @@
     X(STREAMS, "mstore_streams", "", "Streams in the index.")                                      \
     X(DISK_FREE_BYTES, "mstore_disk_free_bytes", "", "What the disk of the data directory has left.") \
     X(DISK_LOW, "mstore_disk_low", "", "1 while the disk has less left than the low-water mark: pushes are refused.") \
+    X(S3_WRITER, "mstore_s3_writer", "", "1 while the bucket's lease is ours.")                    \
+    X(S3_UNSENT_SEGMENTS, "mstore_s3_unsent_segments", "", "Segments that are not in the bucket yet.") \
+    X(S3_UNSENT_BYTES, "mstore_s3_unsent_bytes", "", "Bytes of them.")                             \
+    X(S3_LOCAL_BYTES, "mstore_s3_local_bytes", "", "Bytes of segments that are on the disk.")      \
     X(STORE_WRITABLE, "mstore_store_writable", "", "1 while pushes can be stored.")                \
     X(TAILS, "mstore_tails", "", "Live tails.")                                                    \
     X(TAIL_PENDING_BYTES, "mstore_tail_pending_bytes", "", "Memory of entries that tails' clients did not read yet.") \
@@ -106,6 +113,7 @@
     X(PUSH_SECONDS, "mstore_push_duration_seconds", "", "Time from whole body to answer.")         \
     X(QUERY_SECONDS, "mstore_query_duration_seconds", "", "Time a query took, queueing included.") \
     X(WAL_SYNC_SECONDS, "mstore_wal_sync_duration_seconds", "", "Time of one fdatasync.")          \
+    X(S3_UPLOAD_SECONDS, "mstore_s3_upload_duration_seconds", "", "Time to put a segment.")        \
     X(SEAL_SECONDS, "mstore_seal_duration_seconds", "", "Time to seal and publish a generation.")   \
     X(COMPACTION_SECONDS, "mstore_compaction_duration_seconds", "", "Time of one rewrite, rests included.") \
     X(RETENTION_SECONDS, "mstore_retention_duration_seconds", "", "Time to drop one segment.")

@@ -10,6 +10,7 @@
 
 #include "base/codec.h"
 #include "index/keys.h"
+#include "index/places.h"
 #include "index/state.h"
 #include "index/traces.h"
 
@@ -72,13 +73,20 @@ bool index_open(const char *dir, enum kv_mode mode, struct index **index_out, st
     struct index *index = calloc(1, sizeof *index);
     assert(index != NULL);
     index->kv = kv;
+    atomic_init(&index->refs, 1);
     *index_out = index;
     return true;
 }
 
+struct index *index_ref(struct index *index)
+{
+    atomic_fetch_add_explicit(&index->refs, 1, memory_order_relaxed);
+    return index;
+}
+
 void index_close(struct index *index)
 {
-    if (index == NULL)
+    if (index == NULL || atomic_fetch_sub_explicit(&index->refs, 1, memory_order_acq_rel) > 1)
         return;
     kv_close(index->kv);
     free(index);
@@ -375,6 +383,7 @@ static void del_rows(struct kv_txn *txn, uint64_t gen)
     key_u64(&k, gen);
     traces_del(txn, namespaces, gen);
     kv_del(txn, KV_SEGMENTS, key_slice(&k));
+    places_drop(txn, gen);
 }
 
 static void put_segment(struct kv_txn *txn, const struct index_segment *segment)
@@ -401,6 +410,7 @@ bool index_swap(struct index *index, const struct index_swap *swap, struct err *
         for (size_t i = 0; i < swap->traces_count; i++)
             traces_put(&txn, namespace_of(&txn, swap->traces[i].tenant), swap->segment->gen, &swap->traces[i]);
         put_segment(&txn, swap->segment);
+        places_put(&txn, swap->segment->gen, swap->segment->where);
     }
     meta_put(&txn, META_MANIFEST, swap->manifest);
     return kv_commit(&txn, err);
@@ -440,6 +450,7 @@ bool index_segments(struct index_read *read, struct arena *a, struct index_segme
         if (!rd_segment_row(c.key, c.value, &rows[count++]))
             return err_set(err, ERR_CORRUPT, "index: segment row %zu cannot be read", count - 1);
     }
+    places_fill(&read->txn, rows, count);
     *segments_out = rows;
     *count_out = count;
     return kv_ok(&read->txn, err);

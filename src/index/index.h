@@ -22,7 +22,10 @@ struct index;
 // ERR_CORRUPT: the files are no index of this version; the caller may remove and rebuild them.
 MUST_CHECK bool index_open(const char *dir, enum kv_mode mode, struct index **index_out,
                            struct err *err);
-void index_close(struct index *index); // NULL is fine
+// One more reference.
+struct index *index_ref(struct index *index);
+// Gives a reference back; with the last one the index is closed. NULL is fine.
+void index_close(struct index *index);
 
 // --- writing ----------------------------------------------------------------------------------------
 
@@ -50,6 +53,13 @@ struct index_stream {
 enum { INDEX_DAY_BIAS = 1 << 20 };
 uint32_t index_day(int64_t time_ns);
 
+// Where the bytes of a segment are; or'ed.
+enum index_where {
+    INDEX_IN_FILE = 1,
+    INDEX_IN_BUCKET = 2,   // confirmed
+    INDEX_TO_BUCKET = 4,   // an object may be there, of an upload that was begun
+};
+
 struct index_segment {
     uint64_t gen;
     int64_t min_ns;
@@ -59,6 +69,7 @@ struct index_segment {
     uint64_t file_bytes;
     uint64_t blocks;
     uint64_t streams;
+    unsigned where; // enum index_where; 0 counts as INDEX_IN_FILE
     // Of spans; times are those at which one starts first and ends last, when there are any.
     uint64_t spans;
     int64_t spans_min_ns;
@@ -107,6 +118,22 @@ struct index_sweep {
     uint64_t streams_removed, days_removed;
 };
 MUST_CHECK bool index_sweep(struct index *index, struct index_sweep *sweep, uint32_t day_first, struct err *err);
+// The segments' bytes are (also) there now. Generations without a row are passed over. The manifest's number stays.
+MUST_CHECK bool index_set_where(struct index *index, const uint64_t *gens, const unsigned *wheres, size_t count, struct err *err);
+
+// Objects whose segments are live no more and that may still be read by others: index_swap() notes each, with the time, when it
+// takes a segment out that is in the bucket, or may be.
+struct index_gone {
+    uint64_t gen;
+    int64_t gone_ns; // wall clock
+};
+// They are removed.
+MUST_CHECK bool index_clear_gone(struct index *index, const uint64_t *gens, size_t count, struct err *err);
+// An object that was found without a row and is of no use.
+MUST_CHECK bool index_add_gone(struct index *index, uint64_t gen, struct err *err);
+
+// A compact copy of the whole index as one commit shows it, in a new file. Any thread.
+MUST_CHECK bool index_copy(struct index *index, const char *path, struct err *err);
 
 // --- reading ----------------------------------------------------------------------------------------
 
@@ -122,6 +149,9 @@ void index_read_end(struct index_read *read); // ended ones are fine
 MUST_CHECK bool index_segments(struct index_read *read, struct arena *a,
                                struct index_segment **segments_out, size_t *count_out,
                                struct err *err);
+// Of index_swap() and index_add_gone(), by generation.
+MUST_CHECK bool index_gone(struct index_read *read, struct arena *a, struct index_gone **gone_out, size_t *count_out,
+                           struct err *err);
 MUST_CHECK bool index_tenants(struct index_read *read, struct arena *a, struct slice **tenants_out,
                               size_t *count_out, struct err *err);
 // False without an error set (code ERR_NONE) when the tenant is unknown.

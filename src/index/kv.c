@@ -26,6 +26,7 @@ static const struct {
     [KV_RUNS] = {"runs", 0},
     [KV_SEGMENTS] = {"segments", 0},
     [KV_TRACES] = {"traces", 0},
+    [KV_PLACES] = {"places", 0},
 };
 
 struct kv {
@@ -130,6 +131,19 @@ void kv_close(struct kv *kv)
     if (kv->env != NULL)
         mdb_env_close(kv->env);
     free(kv);
+}
+
+bool kv_copy(struct kv *kv, const char *path, struct err *err)
+{
+    AUTO(fs_closep) int fd = -1;
+    if (!fs_create(path, true, &fd, err))
+        return false;
+    int rc = fs_fault();
+    if (rc == 0)
+        rc = mdb_env_copyfd2(kv->env, fd, MDB_CP_COMPACT);
+    if (rc != 0)
+        return kv_fail(rc, "copy", err) || err_wrap(err, "%s", path);
+    return fs_sync(fd, path, err);
 }
 
 bool kv_begin(struct kv *kv, bool write, struct kv_txn *txn_out, struct err *err)

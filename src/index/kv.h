@@ -27,6 +27,7 @@ enum kv_table {
     KV_RUNS,       // namespace, generation, stream id -> runs
     KV_SEGMENTS,   // generation -> totals
     KV_TRACES,     // namespace, generation -> filter of trace IDs
+    KV_PLACES,     // generation -> where its bytes are, or since when an object has to go
     KV_TABLES_COUNT,
 };
 
@@ -40,6 +41,9 @@ enum kv_mode {
 // Opens the environment in directory `path`.
 MUST_CHECK bool kv_open(const char *path, enum kv_mode mode, struct kv **kv_out, struct err *err);
 void kv_close(struct kv *kv); // no transaction may be open; NULL is fine
+
+// A compact copy of one commit in a new file. Any thread.
+MUST_CHECK bool kv_copy(struct kv *kv, const char *path, struct err *err);
 
 struct kv_txn {
     struct kv *kv;

@@ -3,6 +3,9 @@
 
 #include "index/kv.h"
 
+#include <stdatomic.h>
+
 struct index {
     struct kv *kv; // owned
+    atomic_uint refs;
 };

@@ -25,7 +25,7 @@
 #define MEMORY_BYTES_MIN (64 * MIB)
 #define RETENTION_NS_DEFAULT (14 * NS_PER_DAY)
 
-enum kind { KIND_TEXT, KIND_LISTEN, KIND_BYTES, KIND_DURATION, KIND_DURABILITY, KIND_LEVEL, KIND_BOOL, KIND_RULES };
+enum kind { KIND_TEXT, KIND_LISTEN, KIND_BYTES, KIND_DURATION, KIND_DURABILITY, KIND_LEVEL, KIND_STYLE, KIND_BOOL, KIND_RULES };
 
 struct setting {
     const char *name; // of the flag, without dashes
@@ -58,6 +58,20 @@ static const struct setting settings[] = {
     {"multi-tenant-queries", KIND_BOOL, AT(multi_tenant_queries), NULL,
      "X-Scope-OrgID: a|b asks several tenants at once"},
     {"allow-anonymous", KIND_BOOL, AT(allow_anonymous), NULL, "listen beyond loopback without tokens"},
+    {"s3", KIND_TEXT, AT(s3_url), "URL", "keep segments in an object store: https://s3.eu-central-1.amazonaws.com"},
+    {"bucket", KIND_TEXT, AT(bucket), "NAME", "the bucket (with --s3)"},
+    {"prefix", KIND_TEXT, AT(prefix), "PATH", "in front of every key in the bucket; one writer per prefix"},
+    {"s3-region", KIND_TEXT, AT(s3_region), "REGION", "for signing (from AWS_REGION or the URL; us-east-1)"},
+    {"s3-credentials", KIND_TEXT, AT(s3_credentials), "FILE",
+     "shared credentials file (else AWS_*, ~/.aws/credentials, the pod's, container's or instance's role)"},
+    {"s3-style", KIND_STYLE, AT(s3_style), "auto|path|host", "bucket in the path or in the host name (auto)"},
+    {"s3-upload-rate", KIND_BYTES, AT(s3_upload_rate), "BYTES", "upload at most so much a second (0: no bound)"},
+    {"s3-snapshot", KIND_DURATION, AT(s3_snapshot_ns), "DURATION", "publish the index for read-only servers so often (1m)"},
+    {"s3-refresh", KIND_DURATION, AT(s3_refresh_ns), "DURATION", "look so often for a newer one (with --read-only; 15s)"},
+    {"s3-grace", KIND_DURATION, AT(s3_grace_ns), "DURATION",
+     "delete objects so long after nothing names them any more (10m)"},
+    {"cache-bytes", KIND_BYTES, AT(cache_bytes), "BYTES", "local copies of segments that are in the bucket (16GiB)"},
+    {"read-only", KIND_BOOL, AT(read_only), NULL, "serve what another server writes to the bucket; take no pushes"},
     {"rebuild-index", KIND_BOOL, AT(rebuild_index), NULL, "make the index anew from the segments, then serve"},
     {"head-bytes", KIND_BYTES, AT(head_bytes), "BYTES", "seal a generation at this size (an eighth of --memory)"},
     {"head-idle", KIND_DURATION, AT(head_idle_ns), "DURATION", "seal a generation idle for this long (1h)"},
@@ -78,6 +92,10 @@ void config_init(struct config *c)
                          .retention_ns = RETENTION_NS_DEFAULT,
                          .delete_delay_ns = DELETE_DELAY_NS_DEFAULT,
                          .low_water_bytes = DISK_LOW_BYTES_DEFAULT,
+                         .s3_snapshot_ns = FAR_SNAPSHOT_NS,
+                         .s3_refresh_ns = FAR_REFRESH_NS,
+                         .s3_grace_ns = FAR_GRACE_NS,
+                         .cache_bytes = FAR_CACHE_BYTES,
                          .head_idle_ns = HEAD_IDLE_NS_DEFAULT,
                          .query_timeout_ns = QUERY_TIMEOUT_NS_DEFAULT,
                          .tail_ns = TAIL_NS_DEFAULT,
@@ -87,8 +105,9 @@ void config_init(struct config *c)
 
 void config_done(struct config *c)
 {
-    free(c->data_dir);
-    free(c->path_prefix);
+    for (size_t i = 0; i < COUNT_OF(settings); i++)
+        if (settings[i].kind == KIND_TEXT)
+            free(*(char **)((char *)c + settings[i].offset));
     for (unsigned i = 0; i < c->listen_count; i++)
         free(c->listen[i]);
     rules_free(c->rules);
@@ -144,6 +163,8 @@ static bool add_listen(struct config *c, const char *text, struct err *err)
     return true;
 }
 
+static const char *const styles[] = {[BLOB_STYLE_AUTO] = "auto", [BLOB_STYLE_PATH] = "path", [BLOB_STYLE_HOST] = "host"};
+
 static bool set_value(struct config *c, const struct setting *s, const char *text, struct err *err)
 {
     void *to = (char *)c + s->offset;
@@ -172,6 +193,13 @@ static bool set_value(struct config *c, const struct setting *s, const char *tex
         *(int *)to = level;
         return true;
     }
+    case KIND_STYLE:
+        for (size_t i = 0; i < COUNT_OF(styles); i++)
+            if (strcmp(text, styles[i]) == 0) {
+                *(int *)to = (int)i;
+                return true;
+            }
+        return err_set(err, ERR_INPUT, "`%s` is none of auto, path, host", text);
     case KIND_BOOL:
         return parse_bool(text, to, err);
     case KIND_RULES:
@@ -363,6 +391,22 @@ void config_complete(struct config *c)
     c->listen[c->listen_count++] = copy("127.0.0.1:4318");
 }
 
+static bool is_empty(const char *text)
+{
+    return text == NULL || text[0] == '\0';
+}
+
+static bool check_bucket(const struct config *c, struct err *err)
+{
+    if (is_empty(c->s3_url) != is_empty(c->bucket))
+        return err_set(err, ERR_INPUT, "--s3 and --bucket go together");
+    if (c->read_only && is_empty(c->s3_url))
+        return err_set(err, ERR_INPUT, "--read-only serves a bucket: --s3 URL --bucket NAME");
+    if (c->s3_snapshot_ns <= 0 || c->s3_refresh_ns <= 0 || c->s3_grace_ns <= 0)
+        return err_set(err, ERR_INPUT, "--s3-snapshot, --s3-refresh, --s3-grace: longer than 0s");
+    return true;
+}
+
 static bool check(struct config *c, struct err *err)
 {
     if (c->data_dir == NULL || c->data_dir[0] == '\0')
@@ -377,6 +421,8 @@ static bool check(struct config *c, struct err *err)
         return err_set(err, ERR_INPUT, "--path-prefix %s: expected /path", c->path_prefix);
     c->retention.period_ns = c->retention_ns;
     c->retention.rules = rules_items(c->rules, &c->retention.rules_count);
+    if (!check_bucket(c, err))
+        return false;
     for (unsigned i = 0; i < c->listen_count && !c->allow_anonymous; i++)
         if (!is_loopback(c->listen[i]))
             return err_set(err, ERR_INPUT,
@@ -480,6 +526,9 @@ static void put_setting(struct buf *b, const struct config *c, const struct sett
         break;
     case KIND_LEVEL:
         buf_put_cstr(b, diag_level_name((enum diag_level)(*(const int *)from)));
+        break;
+    case KIND_STYLE:
+        buf_put_cstr(b, styles[*(const int *)from]);
         break;
     case KIND_BOOL:
         buf_put_cstr(b, *(const bool *)from ? "true" : "false");

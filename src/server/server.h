@@ -31,6 +31,16 @@ struct config {
     bool multi_tenant_queries;
     bool allow_anonymous;
     bool rebuild_index;
+    char *s3_url;         // owned; NULL or "": no bucket
+    char *bucket;         // owned
+    char *prefix;         // owned; may be NULL
+    char *s3_region;      // owned; may be NULL
+    char *s3_credentials; // owned; may be NULL
+    int s3_style;         // enum blob_style
+    uint64_t s3_upload_rate;
+    int64_t s3_snapshot_ns, s3_refresh_ns, s3_grace_ns;
+    uint64_t cache_bytes;
+    bool read_only;
     int log_level; // enum diag_level
     uint64_t head_bytes;
     int64_t head_idle_ns;

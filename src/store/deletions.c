@@ -238,6 +238,27 @@ const struct store_filter_ops *deletions_ops(const struct deletions *d)
     return d->ops;
 }
 
+bool deletions_reload(struct deletions *d, struct err *err)
+{
+    AUTO(deletions_closep) struct deletions *fresh = NULL;
+    if (!deletions_open(d->dir, d->ops, &fresh, err))
+        return false;
+    pthread_mutex_lock(&d->lock);
+    struct deletion **items = d->items;
+    struct deletion_set *active = d->active;
+    size_t count = d->count, room = d->room;
+    d->items = fresh->items;
+    d->active = fresh->active;
+    d->count = fresh->count;
+    d->room = fresh->room;
+    pthread_mutex_unlock(&d->lock);
+    fresh->items = items; // freed with it
+    fresh->active = active;
+    fresh->count = count;
+    fresh->room = room;
+    return true;
+}
+
 struct deletion_set *deletions_active(struct deletions *d)
 {
     pthread_mutex_lock(&d->lock);

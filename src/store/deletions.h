@@ -45,6 +45,8 @@ struct deletions;
 // Reads the file if there is one. `ops` NULL: for stores that have no requests; ERR_INPUT if there are any.
 MUST_CHECK bool deletions_open(const char *dir, const struct store_filter_ops *ops, struct deletions **out, struct err *err);
 void deletions_close(struct deletions *d); // NULL is fine
+// Reads the file again, which somebody else replaced. On false everything is as it was.
+MUST_CHECK bool deletions_reload(struct deletions *d, struct err *err);
 const struct store_filter_ops *deletions_ops(const struct deletions *d);
 struct deletion_set *deletions_active(struct deletions *d); // a reference
 

@@ -234,10 +234,13 @@ static bool upkeep(struct store *st)
     uint64_t asked = st->upkeep_asked;
     pthread_mutex_unlock(&st->keeper_lock);
     rotate_idle(st);
+    far_settle(st);
     retain(st);
-    while (compact(st))
+    while (compact(st)) {
+        far_settle(st);
         if (!may_go_on(st))
             return false; // what is left to do is found again
+    }
     retain_sweep(st);
     pthread_mutex_lock(&st->keeper_lock);
     st->upkeep_done = asked;

@@ -87,6 +87,17 @@ struct manifest *manifest_with_head(const struct manifest *m, struct head *head)
     return n;
 }
 
+struct manifest *manifest_with_seg(const struct manifest *m, uint64_t gen, struct seg *seg)
+{
+    struct manifest *n = allocate(m->number, m->heads_count, m->segments_count);
+    copy_heads(n, m, UINT64_MAX);
+    for (uint32_t i = 0; i < m->segments_count; i++) {
+        const struct manifest_segment *s = &m->segments[i];
+        add_segment(n, s->row.gen == gen ? seg : s->seg, &s->row);
+    }
+    return n;
+}
+
 struct manifest *manifest_without_head(const struct manifest *m, uint64_t gen)
 {
     struct manifest *n = allocate(m->number, m->heads_count, m->segments_count);

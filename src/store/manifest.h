@@ -33,6 +33,8 @@ void manifest_unref(struct manifest *m); // NULL is fine
 
 // Copies with one difference. The new one takes its own references.
 struct manifest *manifest_with_head(const struct manifest *m, struct head *head);
+// Generation `gen` is read through another handle.
+struct manifest *manifest_with_seg(const struct manifest *m, uint64_t gen, struct seg *seg);
 struct manifest *manifest_without_head(const struct manifest *m, uint64_t gen);
 // One commit's difference; number + 1. The segments `gone` (generations, any order) are live no more; `seg`, unless NULL, is,
 // and the head of its generation, if there is one, is not.

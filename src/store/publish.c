@@ -70,9 +70,7 @@ bool publish_swap(struct store *st, const uint64_t *gone, size_t gone_count, con
 {
     AUTO(seg_unrefp) struct seg *seg = NULL;
     if (row != NULL) {
-        char path[STORE_PATH_BYTES];
-        store_segment_path(st, row->gen, path);
-        seg = seg_new(path, row->gen);
+        seg = far_seg(st, row->gen, row->file_bytes, INDEX_IN_FILE);
     }
     pin(st, gone, gone_count);
     uint64_t number = prepare_manifest(st, gone, gone_count, seg, row);

@@ -19,6 +19,11 @@
  *   N.seg unreadable, no row                damage                                    reported, left alone
  *   row alone                               damage (S2)                               reported, row kept: queries say so
  *
+ *   N.wal + N.seg in the bucket, no row     sealed and uploaded, then the index lost  the WAL removed, N.seg adopted
+ *
+ * "N.seg" is the file or, in a store with a bucket, the object (far.h): it counts as there when its row says so, and where the
+ * directory does not know the bucket yet, when it is listed there. What is to go of a bucket is noted for the uploader.
+ *
  * S5  No data file is deleted on the index's word alone: see the rows above.
  *
  * Offline (read_only) nothing is written to the directory: the index is built in a scratch directory from
@@ -41,6 +46,8 @@ enum { RELIST_MAX = 16 };
 struct found {
     uint64_t gen;
     bool has_seg, has_wal, has_row;
+    bool has_object;       // the bucket has it: by its row, or by the bucket's own list
+    uint64_t object_bytes; // when it was listed
     struct index_segment row; // when has_row
     struct seg *seg;          // one reference, when it is live
 };
@@ -125,6 +132,9 @@ static void merge_found(struct recovery *r)
         if (f->has_row)
             to->row = f->row;
         to->has_row = to->has_row || f->has_row;
+        if (f->object_bytes > 0)
+            to->object_bytes = f->object_bytes;
+        to->has_object = to->has_object || f->has_object;
     }
     r->count = last + 1;
 }
@@ -171,16 +181,34 @@ static bool list_rows(struct recovery *r, struct err *err)
     bool good = index_segments(&read, &r->arena, &rows, &count, err);
     index_read_end(&read);
     for (size_t i = 0; good && i < count; i++)
-        good = add_found(
-            r, &(struct found){.gen = rows[i].gen, .has_row = true, .row = rows[i]}, err);
+        good = add_found(r,
+                         &(struct found){.gen = rows[i].gen,
+                                         .has_row = true,
+                                         .row = rows[i],
+                                         .has_object = (rows[i].where & INDEX_IN_BUCKET) != 0},
+                         err);
     return good;
+}
+
+static bool visit_object(void *ctx, const struct blob_item *item, struct err *err)
+{
+    uint64_t gen;
+    return !parse_name(item->key + strlen(SEG_KEY_PREFIX), ".seg", &gen) || item->bytes == 0 ||
+           add_found(ctx, &(struct found){.gen = gen, .has_object = true, .object_bytes = item->bytes}, err);
+}
+
+// F2: a directory that does not know what the bucket has.
+static bool list_bucket(struct recovery *r, struct err *err)
+{
+    struct far *far = r->st->far;
+    return far == NULL || !far->list_bucket || blob_list(far->bs, SEG_KEY_PREFIX, visit_object, r, err);
 }
 
 // Logs before segments: one that is published between the two is then seen as a segment.
 static bool list_all(struct recovery *r, struct err *err)
 {
     recovery_reset(r);
-    if (!list_rows(r, err) || !fs_list(r->st->wal_dir, visit_wal_dir, r, err) ||
+    if (!list_rows(r, err) || !list_bucket(r, err) || !fs_list(r->st->wal_dir, visit_wal_dir, r, err) ||
         !fs_list(r->st->segments_dir, visit_segments_dir, r, err))
         return false;
     merge_found(r);
@@ -189,18 +217,22 @@ static bool list_all(struct recovery *r, struct err *err)
 
 // --- segments ---------------------------------------------------------------------------------------
 
-static struct seg *segment_of(struct recovery *r, uint64_t gen)
+static bool is_somewhere(const struct found *f)
 {
-    char path[STORE_PATH_BYTES];
-    store_segment_path(r->st, gen, path);
-    return seg_new(path, gen);
+    return f->has_seg || f->has_object;
+}
+
+static struct seg *segment_of(struct recovery *r, const struct found *f)
+{
+    unsigned where = (f->has_seg ? INDEX_IN_FILE : 0U) | (f->has_object ? INDEX_IN_BUCKET : 0U);
+    return far_seg(r->st, f->gen, f->object_bytes > 0 ? f->object_bytes : f->row.file_bytes, where);
 }
 
 static bool inputs_are_here(struct recovery *r, const struct seg_footer *footer)
 {
     for (uint32_t i = 0; i < footer->inputs_count; i++) {
         struct found *f = find(r, footer->inputs[i]);
-        if (f == NULL || !f->has_seg)
+        if (f == NULL || !is_somewhere(f))
             return false;
     }
     return footer->inputs_count > 0;
@@ -212,9 +244,9 @@ static bool is_replaced(struct recovery *r, uint64_t gen)
     for (size_t i = 0; i < r->count; i++) {
         struct found *f = &r->items[i];
         struct err ignored;
-        if (!f->has_row || !f->has_seg || seg_rewrites(f->gen) == 0) // a sealed one has no inputs
+        if (!f->has_row || !is_somewhere(f) || seg_rewrites(f->gen) == 0) // a sealed one has no inputs
             continue;
-        AUTO(seg_unrefp) struct seg *seg = segment_of(r, f->gen);
+        AUTO(seg_unrefp) struct seg *seg = segment_of(r, f);
         if (!seg_load(seg, &ignored))
             continue;
         const struct seg_footer *footer = seg_footer(seg);
@@ -230,7 +262,12 @@ static bool forget_segment(struct recovery *r, struct found *f, struct err *err)
     char path[STORE_PATH_BYTES];
     store_segment_path(r->st, f->gen, path);
     f->has_seg = false;
-    return r->st->options.read_only || fs_unlink(path, err);
+    if (r->st->options.read_only)
+        return true;
+    if (f->has_object && !index_add_gone(r->st->index, f->gen, err)) // F4: the uploader deletes it
+        return false;
+    f->has_object = false;
+    return fs_unlink(path, err);
 }
 
 static bool add_row(struct recovery *r, struct found *f, struct seg *seg, struct err *err)
@@ -239,6 +276,7 @@ static bool add_row(struct recovery *r, struct found *f, struct seg *seg, struct
     if (!seg_read_directory(seg, &directory, err))
         return false;
     f->row = seg_footer(seg)->totals;
+    f->row.where = seg_where(seg);
     struct index_swap swap = {.segment = &f->row,
                               .streams = directory.streams,
                               .streams_count = directory.streams_count,
@@ -255,7 +293,7 @@ static bool add_row(struct recovery *r, struct found *f, struct seg *seg, struct
 // A segment without a row and without its WAL: garbage by S5, or adopted.
 static bool settle_orphan(struct recovery *r, struct found *f, struct err *err)
 {
-    AUTO(seg_unrefp) struct seg *seg = segment_of(r, f->gen);
+    AUTO(seg_unrefp) struct seg *seg = segment_of(r, f);
     struct err why;
     if (!seg_load(seg, &why)) {
         bool exists = true;
@@ -266,7 +304,7 @@ static bool settle_orphan(struct recovery *r, struct found *f, struct err *err)
             return false;
         }
         report(r, "segment without a row in the index is not readable, left alone: %s", why.text);
-        f->has_seg = false;
+        f->has_seg = f->has_object = false;
         return true;
     }
     if (inputs_are_here(r, seg_footer(seg)) || is_replaced(r, f->gen))
@@ -281,7 +319,7 @@ static bool settle_orphan(struct recovery *r, struct found *f, struct err *err)
         return false;
     }
     report(r, "segment without a row in the index is not readable, left alone: %s", why.text);
-    f->has_seg = false;
+    f->has_seg = f->has_object = false;
     return true;
 }
 
@@ -290,7 +328,7 @@ static bool settle_orphans(struct recovery *r, struct err *err)
 {
     for (size_t i = r->count; i-- > 0;) {
         struct found *f = &r->items[i];
-        if (f->has_seg && !f->has_row && !f->has_wal && !settle_orphan(r, f, err))
+        if (is_somewhere(f) && !f->has_row && (!f->has_wal || f->has_object) && !settle_orphan(r, f, err))
             return false;
     }
     return true;
@@ -390,7 +428,7 @@ static bool replay_wal(struct recovery *r, struct found *f, bool newest, struct 
         report(r, "%s; the file stays as %s.damaged", err->text, path);
         f->has_wal = false;
         return keep_damaged(r, path, false, err) &&
-               (!f->has_seg || f->has_row || settle_orphan(r, f, err));
+               (!is_somewhere(f) || f->has_row || settle_orphan(r, f, err));
     }
     struct head_stats in_head;
     head_stats(head, &in_head);
@@ -421,7 +459,7 @@ static bool settle_wals(struct recovery *r, struct err *err)
         struct found *f = &r->items[i];
         if (!f->has_wal)
             continue;
-        if (f->has_row && f->has_seg) {
+        if (f->has_row && is_somewhere(f)) {
             char path[STORE_PATH_BYTES];
             store_wal_path(r->st, f->gen, path);
             if (!r->st->options.read_only && !fs_unlink(path, err))
@@ -484,10 +522,10 @@ static void fill_manifest(struct recovery *r)
             st->gen_next = seg_age(f->gen) + 1;
         if (!f->has_row)
             continue;
-        if (!f->has_seg)
+        if (!is_somewhere(f))
             report_lost(r, f);
         if (f->seg == NULL)
-            f->seg = segment_of(r, f->gen);
+            f->seg = segment_of(r, f);
         segments[count++] = (struct manifest_segment){f->seg, f->row};
     }
     qsort(segments, count, sizeof *segments, by_age);
@@ -501,7 +539,7 @@ static void fill_manifest(struct recovery *r)
 static bool drop_stale_rows(struct recovery *r, struct err *err)
 {
     for (size_t i = 0; i < r->count; i++)
-        if (r->items[i].has_row && !r->items[i].has_seg && !drop_row(r, &r->items[i], err))
+        if (r->items[i].has_row && !is_somewhere(&r->items[i]) && !drop_row(r, &r->items[i], err))
             return false;
     return true;
 }

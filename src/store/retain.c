@@ -221,7 +221,8 @@ uint64_t retain_disk_bytes(const struct manifest *m, uint64_t log_bytes)
 {
     uint64_t bytes = log_bytes;
     for (uint32_t i = 0; i < m->segments_count; i++)
-        bytes += m->segments[i].row.file_bytes;
+        if ((seg_where(m->segments[i].seg) & INDEX_IN_FILE) != 0)
+            bytes += m->segments[i].row.file_bytes;
     return bytes;
 }
 
@@ -245,7 +246,7 @@ static uint64_t log_bytes(struct store *st)
 // Drops the oldest segment when more than the cap is used. The last one stays: it is what was just acknowledged.
 static bool evict_oldest(struct store *st)
 {
-    if (st->options.disk_bytes_max == 0)
+    if (st->options.disk_bytes_max == 0 || st->far != NULL) // far.c drops copies, and data never
         return false;
     struct manifest *m = manifest_now(st);
     bool dropped = false;

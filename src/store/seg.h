@@ -12,6 +12,7 @@
 #include "index/index.h"
 #include "store/block.h"
 #include "store/seg_spans.h"
+#include "store/seg_source.h"
 
 // --- numbers ----------------------------------------------------------------------------------------
 
@@ -127,6 +128,15 @@ struct seg_footer {
 struct seg;
 
 struct seg *seg_new(const char *path, uint64_t gen);
+// The segment may also be an object of so many bytes, read where there is no file. Before anybody else has the segment.
+void seg_set_object(struct seg *seg, struct blob_store *bs, uint64_t bytes);
+// Of what seg_new() made: INDEX_IN_FILE.
+unsigned seg_where(const struct seg *seg); // of enum index_where, or'ed
+void seg_set_where(struct seg *seg, unsigned where);
+// "segments/0123456789abcdef.seg": in the bucket.
+#define SEG_KEY_PREFIX "segments/"
+enum { SEG_KEY_BYTES = 40 };
+void seg_object_key(uint64_t gen, char out[SEG_KEY_BYTES]);
 struct seg *seg_ref(struct seg *seg);
 void seg_unref(struct seg *seg); // NULL is fine
 static inline void seg_unrefp(struct seg **seg)
@@ -145,6 +155,7 @@ struct seg_reader { // one thread's tools
     struct zbuf *z; // owned
     struct buf stored;
     struct buf scratch;
+    struct seg_ahead ahead;
     uint64_t stored_bytes; // read so far
     uint64_t raw_bytes;    // decoded so far
 };

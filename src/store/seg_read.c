@@ -1,13 +1,12 @@
 /*
- * seg_read.c -- a counted handle on a segment: opens late, verifies, decodes blocks.
+ * seg_read.c -- a counted handle on a segment, file or object: opens late, verifies, decodes blocks.
  *
- * G4  Nothing read from the file is used before its checksum matched.
+ * G4  Nothing read from it is used before its checksum matched.
  * G5  The file is opened once; its descriptor keeps the bytes readable after an unlink (S4).
  */
 #include "store/seg.h"
 
 #include "base/codec.h"
-#include "base/fs.h"
 #include "base/limits.h"
 #include "base/metric.h"
 #include "store/seg_format.h"
@@ -16,6 +15,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 struct seg {
@@ -23,10 +23,15 @@ struct seg {
     char *path;
     uint64_t gen;
     atomic_uint refs;
+    atomic_uint where; // enum index_where
+    // Set by seg_set_object(), before any other thread has the segment.
+    struct blob_store *bs; // borrowed
+    uint64_t object_bytes;
+    char key[SEG_KEY_BYTES];
     // Set once by seg_load().
     pthread_mutex_t load_lock;
     atomic_bool loaded;
-    int fd;
+    struct seg_source source;
     struct seg_footer footer;
     struct block_place *places; // owned
     // Set once by seg_load_spans().
@@ -42,8 +47,8 @@ struct seg *seg_new(const char *path, uint64_t gen)
     seg->path = strdup(path);
     assert(seg->path != NULL);
     seg->gen = gen;
-    seg->fd = -1;
     atomic_init(&seg->refs, 1);
+    atomic_init(&seg->where, INDEX_IN_FILE);
     atomic_init(&seg->loaded, false);
     atomic_init(&seg->spans_loaded, false);
     arena_init(&seg->spans_arena, 2 * SEGMENT_TABLE_BYTES_MAX + MIB);
@@ -61,12 +66,34 @@ void seg_unref(struct seg *seg)
 {
     if (seg == NULL || atomic_fetch_sub_explicit(&seg->refs, 1, memory_order_acq_rel) > 1)
         return;
-    fs_close(seg->fd);
+    seg_source_close(&seg->source);
     arena_done(&seg->spans_arena);
     free(seg->places);
     free(seg->path);
     pthread_mutex_destroy(&seg->load_lock);
     free(seg);
+}
+
+void seg_set_object(struct seg *seg, struct blob_store *bs, uint64_t bytes)
+{
+    seg->bs = bs;
+    seg->object_bytes = bytes;
+    seg_object_key(seg->gen, seg->key);
+}
+
+void seg_object_key(uint64_t gen, char out[SEG_KEY_BYTES])
+{
+    (void)snprintf(out, SEG_KEY_BYTES, SEG_KEY_PREFIX "%016" PRIx64 ".seg", gen);
+}
+
+unsigned seg_where(const struct seg *seg)
+{
+    return atomic_load_explicit(&seg->where, memory_order_acquire);
+}
+
+void seg_set_where(struct seg *seg, unsigned where)
+{
+    atomic_store_explicit(&seg->where, where, memory_order_release);
 }
 
 const char *seg_path(const struct seg *seg)
@@ -100,28 +127,27 @@ static const struct seg_section_place *find_section(const struct seg_footer *f, 
     return NULL;
 }
 
-static bool read_header(int fd, const char *path, uint64_t file_bytes, struct seg_footer *f,
-                        struct err *err)
+static bool read_header(const struct seg_source *s, struct seg_footer *f, struct err *err)
 {
     uint8_t bytes[SEG_HEADER_FIXED_BYTES + sizeof f->inputs + 8];
-    size_t len = file_bytes < sizeof bytes ? (size_t)file_bytes : sizeof bytes, header_bytes;
-    return fs_read_at(fd, path, 0, bytes, len, err) &&
+    size_t len = s->bytes < sizeof bytes ? (size_t)s->bytes : sizeof bytes, header_bytes;
+    return seg_source_read(s, 0, bytes, len, err) &&
            seg_get_header(slice_of(bytes, len), f, &header_bytes, err);
 }
 
-static bool read_footer(int fd, const char *path, uint64_t file_bytes, struct seg_footer *f,
-                        struct err *err)
+static bool read_footer(const struct seg_source *s, struct seg_footer *f, struct err *err)
 {
     uint8_t trailer[SEG_TRAILER_BYTES];
+    uint64_t file_bytes = s->bytes;
     if (file_bytes < SEG_HEADER_FIXED_BYTES + SEG_TRAILER_BYTES)
         return err_set(err, ERR_CORRUPT, "%" PRIu64 " bytes are no segment", file_bytes);
     uint64_t pos, check;
-    if (!fs_read_at(fd, path, file_bytes - sizeof trailer, trailer, sizeof trailer, err) ||
+    if (!seg_source_read(s, file_bytes - sizeof trailer, trailer, sizeof trailer, err) ||
         !seg_get_trailer(slice_of(trailer, sizeof trailer), file_bytes, &pos, &check, err))
         return false;
     uint8_t bytes[64 * KIB];
     size_t len = (size_t)(file_bytes - sizeof trailer - pos);
-    if (!fs_read_at(fd, path, pos, bytes, len, err))
+    if (!seg_source_read(s, pos, bytes, len, err))
         return false;
     if (hash64(slice_of(bytes, len)) != check)
         return err_set(err, ERR_CORRUPT, "footer: checksum does not match");
@@ -130,8 +156,8 @@ static bool read_footer(int fd, const char *path, uint64_t file_bytes, struct se
 }
 
 // Reads, checks and decompresses a table into `a`.
-static bool read_table(int fd, const char *path, const struct seg_footer *f, uint32_t kind,
-                       struct arena *a, struct slice *raw_out, struct err *err)
+static bool read_table(const struct seg_source *source, const struct seg_footer *f, uint32_t kind, struct arena *a,
+                       struct slice *raw_out, struct err *err)
 {
     const struct seg_section_place *s = find_section(f, kind);
     if (s == NULL || s->encoding != ENCODING_ZSTD || s->raw_bytes > SEGMENT_TABLE_BYTES_MAX ||
@@ -142,7 +168,7 @@ static bool read_table(int fd, const char *path, const struct seg_footer *f, uin
     uint8_t *stored = arena_alloc(a, s->stored_bytes + 1);
     if (raw == NULL || stored == NULL)
         return arena_ok(a, "segment table", err);
-    if (!fs_read_at(fd, path, s->pos, stored, s->stored_bytes, err))
+    if (!seg_source_read(source, s->pos, stored, s->stored_bytes, err))
         return false;
     if (hash64(slice_of(stored, s->stored_bytes)) != s->check)
         return err_set(err, ERR_CORRUPT, "section %u: checksum does not match", kind);
@@ -157,7 +183,7 @@ static bool read_table(int fd, const char *path, const struct seg_footer *f, uin
     return true;
 }
 
-static bool read_block_table(int fd, const char *path, const struct seg_footer *f,
+static bool read_block_table(const struct seg_source *source, const struct seg_footer *f,
                              struct block_place **places_out, struct err *err)
 {
     const struct seg_section_place *blocks = find_section(f, SECTION_BLOCKS);
@@ -167,7 +193,7 @@ static bool read_block_table(int fd, const char *path, const struct seg_footer *
     AUTO(arena_done) struct arena a;
     arena_init(&a, 2 * SEGMENT_TABLE_BYTES_MAX + MIB);
     struct slice raw;
-    if (!read_table(fd, path, f, SECTION_BLOCK_TABLE, &a, &raw, err))
+    if (!read_table(source, f, SECTION_BLOCK_TABLE, &a, &raw, err))
         return false;
     // Each place takes more than 32 bytes, so the count is bounded by what was read.
     if (f->totals.blocks > raw.len / 32)
@@ -184,26 +210,39 @@ static bool read_block_table(int fd, const char *path, const struct seg_footer *
     return true;
 }
 
-static bool load(struct seg *seg, struct err *err)
+// The file, where there is one; else the object.
+static bool open_source(struct seg *seg, struct seg_source *out, struct err *err)
 {
-    AUTO(fs_closep) int fd = -1;
-    uint64_t file_bytes;
-    if (!fs_open_read(seg->path, &fd, err)) {
-        if (err->code == ERR_NOT_FOUND) // S2: a row without its file
-            err->code = ERR_CORRUPT;
-        return false;
+    if (seg_source_open_file(seg->path, out, err))
+        return true;
+    if (err->code == ERR_NOT_FOUND && seg->bs != NULL && (seg_where(seg) & INDEX_IN_BUCKET) != 0) {
+        if (seg_source_open_object(seg->bs, seg->key, seg->path, seg->object_bytes, out, err))
+            return true;
+        (void)err_wrap(err, "segment %016" PRIx64, seg->gen);
     }
-    if (!fs_bytes(fd, seg->path, &file_bytes, err))
-        return false;
-    if (!read_header(fd, seg->path, file_bytes, &seg->footer, err) ||
-        !read_footer(fd, seg->path, file_bytes, &seg->footer, err))
+    if (err->code == ERR_NOT_FOUND) // S2: a row without its file or object
+        err->code = ERR_CORRUPT;
+    return false;
+}
+
+static bool load_from(struct seg *seg, const struct seg_source *source, struct err *err)
+{
+    if (!read_header(source, &seg->footer, err) || !read_footer(source, &seg->footer, err))
         return err_wrap(err, "%s", seg->path);
     if (seg->footer.gen != seg->gen)
         return err_set(err, ERR_CORRUPT, "%s: header says generation %016" PRIx64, seg->path,
                        seg->footer.gen);
-    if (!read_block_table(fd, seg->path, &seg->footer, &seg->places, err))
-        return err_wrap(err, "%s", seg->path);
-    seg->fd = MOVE_FD(fd);
+    return read_block_table(source, &seg->footer, &seg->places, err) || err_wrap(err, "%s", seg->path);
+}
+
+static bool load(struct seg *seg, struct err *err)
+{
+    AUTO(seg_source_close) struct seg_source source = {0};
+    if (!open_source(seg, &source, err) || !load_from(seg, &source, err))
+        return false;
+    seg_source_forget_tail(&source);
+    seg->source = source;
+    source = (struct seg_source){0};
     return true;
 }
 
@@ -227,7 +266,26 @@ bool seg_load(struct seg *seg, struct err *err)
 static bool read_refs(void *ctx, uint64_t pos, uint8_t *to, size_t bytes, struct err *err)
 {
     struct seg *seg = ctx;
-    return fs_read_at(seg->fd, seg->path, pos, to, bytes, err);
+    return seg_source_read(&seg->source, pos, to, bytes, err);
+}
+
+// Reads all of them, page by page.
+struct refs_scan {
+    struct seg *seg;
+    const struct seg_section_place *section;
+    struct seg_ahead ahead;
+};
+
+static void refs_scan_done(struct refs_scan *scan)
+{
+    seg_ahead_done(&scan->ahead);
+}
+
+static bool scan_refs(void *ctx, uint64_t pos, uint8_t *to, size_t bytes, struct err *err)
+{
+    struct refs_scan *scan = ctx;
+    return seg_ahead_read(&scan->seg->source, &scan->ahead, scan->section->pos,
+                             scan->section->pos + scan->section->stored_bytes, pos, to, bytes, err);
 }
 
 static bool is_in_file(const struct seg_footer *f, const struct seg_section_place *s)
@@ -245,7 +303,7 @@ static bool load_spans(struct seg *seg, struct err *err)
     if (!is_in_file(f, blocks) || !is_in_file(f, refs))
         return err_set(err, ERR_CORRUPT, "%s: footer: spans are missing or out of bounds", seg->path);
     arena_reset(&seg->spans_arena);
-    if (!read_table(seg->fd, seg->path, f, SECTION_SPAN_TABLE, &seg->spans_arena, &raw, err) ||
+    if (!read_table(&seg->source, f, SECTION_SPAN_TABLE, &seg->spans_arena, &raw, err) ||
         !seg_span_table_get(raw, blocks->pos, blocks->pos + blocks->stored_bytes, refs->pos,
                             refs->pos + refs->stored_bytes, &seg->spans_arena, &seg->spans, err))
         return err_wrap(err, "%s", seg->path);
@@ -291,7 +349,7 @@ static bool read_span_block(void *ctx, uint64_t pos, size_t bytes, struct arena 
     if (to == NULL)
         return arena_ok(a, "span block", err);
     *out = slice_of(to, bytes);
-    return fs_read_at(source->seg->fd, source->seg->path, source->pos + pos, to, bytes, err);
+    return seg_source_read(&source->seg->source, source->pos + pos, to, bytes, err);
 }
 
 bool seg_open_span_block(struct seg *seg, const struct span_block_place *place, struct arena *a, struct span_block *out,
@@ -314,7 +372,9 @@ bool seg_find_trace(struct seg *seg, const struct trace_table *table, enum trace
 bool seg_all_traces(struct seg *seg, const struct trace_table *table, enum trace_ref_kind kind,
                     bool (*visit)(void *ctx, const struct trace_ref *ref, struct err *err), void *ctx, struct err *err)
 {
-    return trace_table_all(table, kind, read_refs, seg, visit, ctx, err) || err_wrap(err, "%s", seg->path);
+    AUTO(refs_scan_done) struct refs_scan scan = {.seg = seg, .section = find_section(&seg->footer, SECTION_TRACES)};
+    seg_ahead_init(&scan.ahead);
+    return trace_table_all(table, kind, scan_refs, &scan, visit, ctx, err) || err_wrap(err, "%s", seg->path);
 }
 
 // --- directory --------------------------------------------------------------------------------------
@@ -373,7 +433,7 @@ bool seg_read_directory(struct seg *seg, struct seg_directory *directory_out, st
     AUTO(seg_directory_done) struct seg_directory d = {0};
     arena_init(&d.arena, 4 * SEGMENT_TABLE_BYTES_MAX);
     struct slice raw;
-    if (!read_table(seg->fd, seg->path, &seg->footer, SECTION_STREAMS, &d.arena, &raw, err) ||
+    if (!read_table(&seg->source, &seg->footer, SECTION_STREAMS, &d.arena, &raw, err) ||
         !seg_get_directory(raw, &seg->footer, seg->places, &d, err))
         return err_wrap(err, "%s", seg->path);
     if (!read_traces(seg, &d, err))
@@ -399,7 +459,7 @@ bool seg_read_filters(struct seg *seg, struct seg_reader *r, struct slice *filte
     uint8_t *stored = buf_reserve(&r->stored, s->stored_bytes + 1);
     if (stored == NULL)
         return err_set(err, ERR_LIMIT, "%s: no memory for filters", seg->path);
-    if (!fs_read_at(seg->fd, seg->path, s->pos, stored, s->stored_bytes, err))
+    if (!seg_source_read(&seg->source, s->pos, stored, s->stored_bytes, err))
         return false;
     if (hash64(slice_of(stored, s->stored_bytes)) != s->check) {
         metric_add(COUNTER_CORRUPT_READS, 1);
@@ -423,6 +483,7 @@ void seg_reader_init(struct seg_reader *r)
     *r = (struct seg_reader){.z = zbuf_new()};
     buf_init(&r->stored, 0);
     buf_init(&r->scratch, 0);
+    seg_ahead_init(&r->ahead);
 }
 
 void seg_reader_done(struct seg_reader *r)
@@ -430,6 +491,7 @@ void seg_reader_done(struct seg_reader *r)
     zbuf_free(r->z);
     buf_done(&r->stored);
     buf_done(&r->scratch);
+    seg_ahead_done(&r->ahead);
     *r = (struct seg_reader){0};
 }
 
@@ -447,7 +509,8 @@ static bool read_columns(struct seg *seg, const struct block_place *p, int from,
     uint8_t *stored = buf_reserve(&r->stored, bytes + 1);
     if (stored == NULL)
         return err_set(err, ERR_LIMIT, "%s: no memory for %zu bytes", seg->path, bytes);
-    if (!fs_read_at(seg->fd, seg->path, pos, stored, bytes, err))
+    const struct seg_section_place *blocks = find_section(&seg->footer, SECTION_BLOCKS);
+    if (!seg_ahead_read(&seg->source, &r->ahead, blocks->pos, blocks->pos + blocks->stored_bytes, pos, stored, bytes, err))
         return false;
     r->stored_bytes += bytes;
     for (int c = from; c < to; c++) {

@@ -32,6 +32,7 @@ struct seg_spans_writer {
     uint32_t tenants_count, tenants_room;
     uint32_t current;           // whose entries or spans came last; UINT32_MAX: none
     uint32_t span_tenant;       // whose spans are in `block`
+    uint64_t span_trace;     // hash of the last span's trace
     bool last_traced;           // whether the last entry carries a trace's ID, and which
     uint64_t last_hash;
 };
@@ -118,12 +119,16 @@ bool seg_spans_add(struct seg_spans_writer *w, struct slice tenant, const struct
                    struct buf *out, uint64_t pos, struct err *err)
 {
     struct tenant_writer *t = tenant_of(w, tenant);
+    uint64_t hash = trace_hash(span->trace_id);
     bool other = w->span_tenant != w->current && span_block_spans(w->block) > 0;
-    if ((other || span_block_full(w->block)) && !seg_spans_end(w, out, pos, err))
+    // Between two traces rather than within one, as queries decide a trace from its block if it lies whole there.
+    bool ends = span_block_full(w->block) || (hash != w->span_trace && span_block_nearly_full(w->block));
+    if ((other || ends) && !seg_spans_end(w, out, pos, err))
         return false;
     w->span_tenant = w->current;
+    w->span_trace = hash;
     span_block_add(w->block, span);
-    trace_refs_add(&t->spans, &(struct trace_ref){trace_hash(span->trace_id), 0, t->blocks_count});
+    trace_refs_add(&t->spans, &(struct trace_ref){hash, 0, t->blocks_count});
     return true;
 }
 

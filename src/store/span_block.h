@@ -32,6 +32,8 @@ void span_block_writer_free(struct span_block_writer *w); // NULL is fine
 void span_block_add(struct span_block_writer *w, const struct span *span);
 uint32_t span_block_spans(const struct span_block_writer *w);
 bool span_block_full(const struct span_block_writer *w);
+// Whether it is nearly full: a good place to end, if another trace begins.
+bool span_block_nearly_full(const struct span_block_writer *w);
 
 // What a directory says of a block, so that queries can leave it out unread.
 struct span_block_stats {

@@ -23,6 +23,10 @@ static bool attribute_rows(struct span_block *b, uint32_t attribute, struct err 
     struct span_block_inside *in = b->inside;
     if (!span_block_column(b, SPAN_SHAPES, err))
         return false;
+    if (in->rows_known) {
+        c->rows = in->attributes[attribute].rows;
+        return true;
+    }
     struct arena_mark mark = arena_mark(b->arena);
     uint32_t *times = arena_zalloc(b->arena, in->shapes_count * sizeof *times); // by shape
     if (times == NULL)
@@ -50,6 +54,37 @@ static bool attribute_rows(struct span_block *b, uint32_t attribute, struct err 
         for (uint32_t n = times[b->shape_of[row]]; n > 0; n--)
             rows[at++] = row;
     c->rows = rows;
+    return true;
+}
+
+// The rows of all columns at once: of one column it takes a look at every span.
+static bool all_rows(struct span_block *b, struct err *err)
+{
+    struct span_block_inside *in = b->inside;
+    if (in->rows_known)
+        return true;
+    size_t total = 0;
+    for (uint32_t i = 0; i < b->attributes_count; i++)
+        total += b->attributes[i].count;
+    uint32_t *rows = arena_array(b->arena, total + 1, sizeof *rows);
+    uint32_t **next = arena_array(b->arena, b->attributes_count + (size_t)1, sizeof *next);
+    if (rows == NULL || next == NULL)
+        return arena_ok(b->arena, "span block", err);
+    for (uint32_t i = 0; i < b->attributes_count; i++) {
+        in->attributes[i].rows = next[i] = rows;
+        rows += b->attributes[i].count;
+    }
+    for (uint32_t row = 0; row < b->spans_count; row++)
+        for (uint32_t n = in->shape_first[b->shape_of[row]]; n < in->shape_first[b->shape_of[row] + 1]; n++) {
+            uint32_t column = in->shape_column[n];
+            if (next[column] == in->attributes[column].rows + b->attributes[column].count)
+                return span_block_corrupt(b, "attributes", err);
+            *next[column]++ = row;
+        }
+    for (uint32_t i = 0; i < b->attributes_count; i++)
+        if (next[i] != in->attributes[i].rows + b->attributes[i].count)
+            return span_block_corrupt(b, "attributes", err);
+    in->rows_known = true;
     return true;
 }
 
@@ -205,7 +240,7 @@ bool span_block_span(struct span_block *b, uint32_t row, struct span *out, struc
     for (unsigned column = 0; column < SPAN_COLUMNS_COUNT; column++)
         if (column != SPAN_RESOURCE_ATTRIBUTES && !span_block_column(b, (enum span_column)column, err))
             return false;
-    if (!span_block_parse_resource(b, b->resource_of[row], err))
+    if (!span_block_parse_resource(b, b->resource_of[row], err) || !all_rows(b, err))
         return false;
     uint64_t start = (uint64_t)b->start_ns[row];
     *out = (struct span){

@@ -12,6 +12,7 @@ struct part {
 struct attribute_inside {
     struct part parts[2]; // values, numbers of them; or numbers alone
     uint32_t next;        // value that span_block_span() takes next
+    const uint32_t *rows; // of the column, once span_block_span() was called: all columns' rows are told in one pass
 };
 
 struct span_block_inside {
@@ -27,6 +28,7 @@ struct span_block_inside {
     uint32_t shapes_count;
     struct span_resource *resources; // the block's
     bool *resources_parsed;          // of each, whether it is whole
+    bool rows_known; // of all columns
     uint32_t trace; // of the last span_block_span()
 };
 

@@ -184,6 +184,11 @@ bool span_block_full(const struct span_block_writer *w)
            w->column_names.count >= SPAN_BLOCK_COLUMNS_MAX;
 }
 
+bool span_block_nearly_full(const struct span_block_writer *w)
+{
+    return w->spans_count >= SPAN_BLOCK_SPANS_MAX - SPAN_BLOCK_SPANS_MAX / 16 || w->bytes >= SPAN_BLOCK_BYTES - SPAN_BLOCK_BYTES / 16;
+}
+
 static uint32_t add_string(struct strings *s, struct slice value)
 {
     uint32_t last = s->ids.count > 0 ? (uint32_t)s->ids.items[s->ids.count - 1] : 0;

@@ -5,6 +5,7 @@
 
 #include "index/index.h"
 #include "store/deletions.h"
+#include "store/far.h"
 #include "store/head.h"
 #include "store/manifest.h"
 #include "store/store.h"
@@ -22,8 +23,10 @@ struct store {
     char wal_dir[STORE_PATH_BYTES - 48];
     char segments_dir[STORE_PATH_BYTES - 48];
     int lock_fd; // -1 when read only
-    struct index *index;
+    struct index *index; // of a read-only store of a bucket: manifest_lock guards the pointer
     struct deletions *deletions;
+    struct far *far;     // owned; NULL: no bucket
+    char replica_key[SNAPSHOT_KEY_BYTES]; // replica.c: the snapshot in use; its thread's
 
     // Shared from WAL append to head apply, exclusive to end or open a generation: a batch's record and
     // its entries always land in the same generation. Writers are preferred.
@@ -87,6 +90,8 @@ struct store {
 
 void store_wal_path(const struct store *st, uint64_t gen, char out[STORE_PATH_BYTES]);
 void store_segment_path(const struct store *st, uint64_t gen, char out[STORE_PATH_BYTES]);
+// The index, with a reference. A read-only store swaps it now and then.
+struct index *store_index(struct store *st);
 void store_report(const struct store *st, bool failure, const char *text);
 // Replaces the manifest (and the prepared one) by what `with` makes of it: heads only.
 void store_add_head(struct store *st, struct head *head);

@@ -45,6 +45,14 @@ void store_report(const struct store *st, bool failure, const char *text)
         st->options.report(st->options.report_ctx, failure, text);
 }
 
+struct index *store_index(struct store *st)
+{
+    pthread_mutex_lock(&st->manifest_lock);
+    struct index *index = index_ref(st->index);
+    pthread_mutex_unlock(&st->manifest_lock);
+    return index;
+}
+
 // --- manifests --------------------------------------------------------------------------------------
 
 void store_add_head(struct store *st, struct head *head)
@@ -71,8 +79,16 @@ void store_drop_head(struct store *st, uint64_t gen)
 
 // --- generations ------------------------------------------------------------------------------------
 
+static bool may_write(const struct store *st, struct err *err)
+{
+    return !st->options.read_only ||
+           err_set(err, ERR_FULL, "this server is read-only: ask the one that writes to the bucket");
+}
+
 static bool disk_has_room(struct store *st, struct err *err)
 {
+    if (st->far != NULL && atomic_load_explicit(&st->far->full, memory_order_relaxed))
+        return err_set(err, ERR_FULL, "segments that are not in the bucket yet take more than --max-bytes");
     if (!atomic_load_explicit(&st->disk_low, memory_order_relaxed))
         return true;
     return err_set(err, ERR_FULL, "the disk has %" PRIu64 " bytes left, --low-water is %" PRIu64,
@@ -250,7 +266,9 @@ static bool note_write(struct store *st, bool good, const struct err *err)
 bool store_append(struct store *st, const struct batch *batch, const struct wal_payload *payload,
                   struct store_added *added_out, struct err *err)
 {
-    assert(batch->entries_count + batch->spans_count > 0 && !st->options.read_only);
+    assert(batch->entries_count + batch->spans_count > 0);
+    if (!may_write(st, err))
+        return false;
     if (!disk_has_room(st, err) || !share_generation(st, err))
         return note_write(st, false, err);
     uint64_t gen = head_gen(st->head);
@@ -278,6 +296,8 @@ static bool wait_until_sealed(struct store *st, bool *any_out, struct err *err)
 
 bool store_flush(struct store *st, struct err *err)
 {
+    if (st->options.read_only)
+        return true; // nothing is open
     for (;;) {
         bool any, rotated = store_rotate(st, false, err);
         struct err why;
@@ -292,6 +312,8 @@ bool store_flush(struct store *st, struct err *err)
 
 void store_upkeep(struct store *st)
 {
+    if (st->options.read_only)
+        return;
     pthread_mutex_lock(&st->keeper_lock);
     uint64_t mine = ++st->upkeep_asked;
     pthread_cond_signal(&st->keeper_wake);
@@ -319,7 +341,7 @@ static bool end_generation(struct store *st, uint64_t *age_out, struct err *err)
 bool store_delete(struct store *st, const struct store_deletion *request, uint64_t *id_out, struct err *err)
 {
     uint64_t age;
-    if (!end_generation(st, &age, err) || !deletions_add(st->deletions, request, age, id_out, err))
+    if (!may_write(st, err) || !end_generation(st, &age, err) || !deletions_add(st->deletions, request, age, id_out, err))
         return false;
     metric_add(COUNTER_DELETE_REQUESTS, 1);
     return true;
@@ -328,7 +350,7 @@ bool store_delete(struct store *st, const struct store_deletion *request, uint64
 bool store_delete_cancel(struct store *st, struct slice tenant, uint64_t id, bool force, struct err *err)
 {
     int64_t since_ns = force ? INT64_MIN : clock_wall_ns() - st->options.delete_delay_ns;
-    return deletions_cancel(st->deletions, tenant, id, since_ns, err);
+    return may_write(st, err) && deletions_cancel(st->deletions, tenant, id, since_ns, err);
 }
 
 bool store_deletions(struct store *st, struct slice tenant, struct arena *a, struct store_deletion **out, size_t *count_out,
@@ -378,10 +400,12 @@ void store_stats(struct store *st, struct store_stats *stats_out)
     }
     manifest_unref(m);
     struct index_read read;
-    if (index_read_begin(st->index, &read, &(struct err){0})) {
+    struct index *index = store_index(st);
+    if (index_read_begin(index, &read, &(struct err){0})) {
         s.streams_count = index_streams_count(&read);
         index_read_end(&read);
     }
+    index_close(index);
     s.disk_free_bytes = atomic_load_explicit(&st->disk_free_bytes, memory_order_relaxed);
     s.disk_low = atomic_load_explicit(&st->disk_low, memory_order_relaxed);
     *stats_out = s;
@@ -399,6 +423,12 @@ static struct store *store_new(const struct store_options *options)
         st->options.head_bytes_max = HEAD_BYTES_MAX_DEFAULT;
     if (st->options.head_idle_ns == 0)
         st->options.head_idle_ns = HEAD_IDLE_NS_DEFAULT;
+    if (st->options.far_snapshot_ns == 0)
+        st->options.far_snapshot_ns = FAR_SNAPSHOT_NS;
+    if (st->options.far_grace_ns == 0)
+        st->options.far_grace_ns = FAR_GRACE_NS;
+    if (st->options.far_refresh_ns == 0)
+        st->options.far_refresh_ns = FAR_REFRESH_NS;
     st->lock_fd = -1;
     pthread_rwlockattr_t attr;
     pthread_rwlockattr_init(&attr);
@@ -420,6 +450,8 @@ void store_close(struct store *st)
 {
     if (st == NULL)
         return;
+    far_stop(st);
+    replica_stop(st);
     keeper_stop(st);
     wal_close(st->wal);
     head_unref(st->head);
@@ -427,6 +459,7 @@ void store_close(struct store *st)
     assert(st->manifest_next == NULL);
     index_close(st->index);
     deletions_close(st->deletions);
+    far_free(st->far);
     fs_close(st->lock_fd);
     free(st->garbage);
     free(st->lifetimes);
@@ -478,7 +511,19 @@ bool store_open(const struct store_options *options, struct store **store_out, s
     if (!options->read_only && !prepare_dirs(st, err))
         return false;
     st->manifest = manifest_new(0);
-    if (!deletions_open(st->dir, st->options.filter_ops, &st->deletions, err) || !recover(st, err))
+    if (options->bucket != NULL && !far_attach(st, err))
+        return false;
+    if (!deletions_open(st->dir, st->options.filter_ops, &st->deletions, err))
+        return err_wrap(err, "%s", st->dir);
+    if (st->far == NULL && !far_explain(st, err))
+        return false;
+    if (st->far != NULL && options->read_only) {
+        if (!replica_open(st, err))
+            return false;
+        *store_out = MOVE(st);
+        return true;
+    }
+    if (!recover(st, err) || (st->far != NULL && !far_adopt(st, err)))
         return err_wrap(err, "%s", st->dir);
     if (!options->read_only) {
         // A full disk must not keep the data from being read: pushes try again, and say why.
@@ -489,6 +534,8 @@ bool store_open(const struct store_options *options, struct store **store_out, s
         }
         retain_look(st);
         keeper_start(st);
+        if (st->far != NULL)
+            far_start(st);
     }
     *store_out = MOVE(st);
     return true;

@@ -18,6 +18,7 @@
 #include "base/hash.h"
 #include "base/labels.h"
 #include "base/slice.h"
+#include "store/blob/blob.h"
 #include "store/retention.h"
 #include "store/span_block.h"
 
@@ -113,11 +114,18 @@ struct store_options {
     uint64_t disk_bytes_max;   // of segments and logs; above it the oldest segments go. 0: no cap
     uint64_t disk_low_bytes;   // pushes are refused (ERR_FULL) while the disk has less left. 0: never
     bool sync_off;             // --durability=crash: acknowledge without fdatasync
+    // A bucket that segments go to (far.h); NULL: none. Borrowed for the store's whole life.
+    const struct blob_options *bucket;
+    uint64_t cache_bytes;      // of local copies of segments that are in the bucket; 0: none is kept
+    int64_t far_snapshot_ns;   // 0: FAR_SNAPSHOT_NS
+    int64_t far_grace_ns;      // 0: FAR_GRACE_NS
+    int64_t far_refresh_ns;    // read_only with a bucket: 0: FAR_REFRESH_NS
     bool rebuild_index;        // drop the index and make it anew from the segments
-    // Offline reading: never writes to `dir`, takes no lock; the index is built in `scratch_dir`.
+    // With a bucket: a store over the index that the bucket's writer publishes; `dir` is for copies of it alone.
+    // Else offline reading: never writes to `dir`, takes no lock; the index is built in `scratch_dir`.
     bool read_only;
+    const char *scratch_dir;   // read_only without a bucket: an empty directory for the temporary index
     bool verify_deep;          // store_verify(): verify_deep.c too
-    const char *scratch_dir;   // read_only: an empty directory for the temporary index
     // Called by the keeper thread for what has no caller: seals, retries, damage found. May be NULL.
     void (*report)(void *ctx, bool failure, const char *text);
     void *report_ctx;
@@ -414,6 +422,7 @@ struct store_verify_stats {
     uint64_t wals, wal_records;
     uint64_t segments, segment_bytes, blocks, entries;
     uint64_t span_blocks, spans;
+    uint64_t far_segments; // in a bucket alone: not read
     uint64_t streams; // rows of the index compared, one per stream and segment
     uint64_t problems;
 };

@@ -406,7 +406,10 @@ static bool check_all(struct verify *v, struct err *err)
         // The lesser of the two lists; equal ones are a segment with its row.
         bool file = i < v->segments_count && (at == rows_count || v->segments[i] <= rows[at].gen);
         bool row = at < rows_count && (i == v->segments_count || rows[at].gen <= v->segments[i]);
-        check_segment(v, file ? v->segments[i] : rows[at].gen, row);
+        if (!file && (rows[at].where & INDEX_IN_BUCKET) != 0)
+            v->stats.far_segments++;
+        else
+            check_segment(v, file ? v->segments[i] : rows[at].gen, row);
         i += file;
         at += row;
     }

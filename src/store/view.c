@@ -25,7 +25,7 @@ struct view {
     struct view *next, *previous; // store's manifest_lock, as the next
     uint64_t number;              // of the manifest; 0: it is not chosen yet
     struct manifest *manifest; // one reference
-    struct index *index;       // borrowed from the store
+    struct index *index;       // one reference
     struct index_read read;    // read_lock, where several threads may ask
     pthread_mutex_t read_lock;
     bool settled;
@@ -122,7 +122,6 @@ bool view_begin(struct store *st, struct slice tenants, struct view **view_out, 
     assert(v != NULL);
     v->settled = true;
     pthread_mutex_init(&v->read_lock, NULL);
-    v->index = st->index;
     v->retention = &st->options.retention;
     v->now_ns = clock_wall_ns();
     // Before the manifest: a request is done when no later manifest has anything of it.
@@ -132,7 +131,9 @@ bool view_begin(struct store *st, struct slice tenants, struct view **view_out, 
     enlist(v, st);
     // Ends: a commit takes far longer than a turn, and each turn misses only by a commit.
     while (v->manifest == NULL) {
-        if (!index_read_begin(st->index, &v->read, err))
+        index_close(v->index);
+        v->index = store_index(st);
+        if (!index_read_begin(v->index, &v->read, err))
             return false;
         v->manifest = manifest_numbered(st, v->read.manifest);
         if (v->manifest == NULL)
@@ -164,6 +165,7 @@ void view_end(struct view *v)
         return;
     view_settle(v);
     delist(v);
+    index_close(v->index);
     manifest_unref(v->manifest);
     deletion_set_unref(v->deletions);
     pthread_mutex_destroy(&v->read_lock);

@@ -347,7 +347,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         s3 = self.server_s3
         if self.command == "POST" and "uploads" in query:
             upload = "id/%s+=" % uuid.uuid4().hex  # characters that have to be encoded
-            s3.uploads[upload] = {}
+            s3.uploads[upload] = (key, {})
             return 200, ("<InitiateMultipartUploadResult><UploadId>%s</UploadId></InitiateMultipartUploadResult>" %
                          upload).encode()
         upload = query.get("uploadId")
@@ -355,7 +355,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             raise Refused(404, "NoSuchUpload", "The specified upload does not exist.")
         if self.command == "PUT":
             part = Object(self.body)
-            s3.uploads[upload][int(query["partNumber"])] = part
+            s3.uploads[upload][1][int(query["partNumber"])] = part
             if self.fault and self.fault.kind == "etag":
                 part.etag = '"%032x"' % 1
             return 200, b"", {"ETag": part.etag}
@@ -366,7 +366,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return 200, b"<?xml version=\"1.0\"?><Error><Code>InternalError</Code><Message>oops</Message></Error>"
         wanted = [(int(p.find("{*}PartNumber").text), p.find("{*}ETag").text)
                   for p in ElementTree.fromstring(self.body).findall("{*}Part")]
-        parts = s3.uploads[upload]
+        parts = s3.uploads[upload][1]
         if [(n, parts[n].etag) for n in sorted(parts)] != wanted:
             raise Refused(400, "InvalidPart", "parts differ")
         if any(len(parts[n].body) < PART_BYTES_MIN for n, _ in wanted[:-1]):
@@ -379,6 +379,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def list_objects(self, key, query):
         s3 = self.server_s3
+        if self.command == "GET" and "uploads" in query:
+            return 200, ("<ListMultipartUploadsResult>%s</ListMultipartUploadsResult>" % "".join(
+                "<Upload><Key>%s</Key><UploadId>%s</UploadId></Upload>" % (key, upload)
+                for upload, (key, _) in s3.uploads.items() if key.startswith(query.get("prefix", "")))).encode()
         if self.command != "GET" or query.get("list-type") != "2":
             raise Refused(405, "MethodNotAllowed", "")
         keys = sorted(k for k in s3.objects if k.startswith(query.get("prefix", "")))

@@ -276,6 +276,10 @@ def test_lasting_faults():
         tap.ok(has(got, "error input/output error", "ETag", "`parts`"), "parts stored wrong again and again", got)
         tap.equal((s3.uploads, "some/where/parts" in s3.objects), ({}, False), "and nothing is left of them")
         s3.heal()
+        s3.uploads = {"one+/": ("some/where/seg/a", {}), "two": ("some/where/else/b", {}), "three": ("other/seg/c", {})}
+        tap.equal((d("drop-parts", "seg/"), sorted(s3.uploads)), ("ok ", ["three", "two"]), "parts of a crash are taken back")
+        s3.uploads = {}
+        s3.heal()
         s3.fail("loop", times=1000, methods=["GET"])
         got = d("list", "")
         tap.ok(got.startswith("error input/output error"), "a list without end ends", got)

@@ -150,6 +150,13 @@ for i, text in enumerate(['{a="b"}', '{a=~"b.*", c!="d"} |= "x" or ip("10.0.0.0/
                           '{a="b"} | line_format "{{.x}}" | label_format a=b,c="{{.d}}" | drop e, f="g" # comment',
                           'label_replace(vector(1), "a", "$1", "b", "(.*)") == bool on(x) group_left(y) vector(2)']):
     put("query", "q%d" % i, text)
+for i, text in enumerate((
+        '{ span."a b".c = 1 && !(.d != nil) || event:name =~ `x.*` } >> { kind = server } | by(resource.x) | count() > 2 | select(.a, status)',
+        '({ .a = 1h2m } | avg(duration) > 1.5ms) &>> ({ -.b ^ 2 = minInt }) // c',
+        '{} | quantile_over_time(duration, .5, 0.9) by (span.http.path, .x) | topk(5) > -3 with(sample=true, exemplars=5)',
+        '{ link:traceID = "0A" } | compare({ status = error }, 10, 1, 2)',
+        '{ nestedSetParent < 0 && trace:rootService = "\\u00e9" } !~ { parent.a = 1 } | rate()')):
+    put("traceql", "t%d" % i, text)
 LINES = ['{"a":{"b c":[1,"x"]},"level":"err","n":1.5e3,"u":"\\u00e9"}', 'level=info msg="a \\"b\\"" d=1.5s ok q=""', '1.2.3.4 - bob [x] "GET /a" 200',
          '{"_entry":"GET /","pod":"p1"}', "\x1b[31mred\x1b[0m 10.0.0.1"]
 STAGES = ['| json | level="err" and n > 5', '| json x="a[\\"b c\\"][1]", y="level" | drop x, y="z"', "| logfmt --strict --keep-empty | d > 1s | keep d",

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TRACES = 120, SPANS_MAX = 14, QUERIES = 1500 };
+enum { TRACES = 120, SPANS_MAX = 14, QUERIES = 400 };
 
 static struct store *st;
 static struct crew *crew;

@@ -237,6 +237,78 @@ static void test_by_id(void)
     arena_done(&a);
 }
 
+// --- exemplars and limits ---------------------------------------------------------------------------------
+
+static void test_exemplars(void)
+{
+    static const struct {
+        const char *query;
+        uint32_t wanted, max, least;
+    } cases[] = {{"{} | rate()", 100, 100, 3}, {"{} | rate() with(exemplars=1)", 100, 1, 1}, {"{} | rate() with(exemplars=false)", 100, 0, 0},
+                 {"{} | rate() with(exemplars=true)", 2, 2, 2}, {"{} | rate()", 0, 0, 0}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct arena a;
+        struct traceql *query;
+        struct err err;
+        bool syntax;
+        arena_init(&a, 64 * MIB);
+        struct query_context context = {.store = st, .crew = crew, .tenant = SLICE("t"), .arena = &a};
+        struct trace_metrics_options o = {.from_ns = (int64_t)FIXTURE_T0 - 1000000000, .to_ns = (int64_t)FIXTURE_T0 + INT64_C(59000000000),
+                                          .step_ns = INT64_C(20000000000), .exemplars_max = cases[i].wanted};
+        struct trace_metrics_result r;
+        must(traceql_parse(slice_cstr(cases[i].query), &a, &query, &syntax, &err), &err);
+        must(trace_metrics(query, &o, &context, &r, &err), &err);
+        const struct trace_series *s = &r.series[0];
+        ok(s->exemplars_count >= cases[i].least && s->exemplars_count <= cases[i].max, "%s: %u exemplars", cases[i].query, s->exemplars_count);
+        for (uint32_t n = 0; n < s->exemplars_count; n++) {
+            const struct trace_exemplar *e = &s->exemplars[n];
+            ok(e->labels.count == 1 && slice_eq(e->labels.items[0].key, SLICE("trace:id")) && e->labels.items[0].value.bytes.len == 32 &&
+                   e->value > 0 && e->time_ms * 1000000 >= (int64_t)FIXTURE_T0,
+               "with an ID, a value and a time");
+        }
+        traceql_free(query);
+        arena_done(&a);
+    }
+}
+
+// compare() over `count` spans of as many users.
+static uint32_t compare_warnings(uint32_t count)
+{
+    struct arena a;
+    struct traceql *query;
+    struct err err;
+    struct test_batch b;
+    uint32_t added;
+    bool syntax;
+    arena_init(&a, 256 * MIB);
+    st = new_store(arena_printf(&fixture_arena, "users%u", count));
+    test_batch_init(&b, "t");
+    for (uint32_t i = 0; i < count; i++) {
+        struct span_attribute user = {SLICE("user"), {.kind = VALUE_INT, .integer = i}};
+        test_batch_add_span(&b, &(struct test_span){.trace = 1, .id = i + 1, .service = "s", .name = "n", .start_ns = (int64_t)FIXTURE_T0 + i,
+                                                    .duration_ns = 1, .attributes = &user, .attributes_count = 1});
+    }
+    must(test_batch_append(st, &b, &added, &err), &err);
+    test_batch_done(&b);
+    flush();
+    struct query_context context = {.store = st, .crew = crew, .tenant = SLICE("t"), .arena = &a};
+    struct trace_metrics_options o = {.from_ns = (int64_t)FIXTURE_T0 - 1, .to_ns = (int64_t)FIXTURE_T0 + 1000000, .instant = true};
+    struct trace_metrics_result r;
+    must(traceql_parse(SLICE("{} | compare({ false })"), &a, &query, &syntax, &err), &err);
+    must(trace_metrics(query, &o, &context, &r, &err), &err);
+    uint32_t warnings = r.warnings.count;
+    traceql_free(query);
+    arena_done(&a);
+    store_close(st);
+    return warnings;
+}
+
+static void test_limits(void)
+{
+    is_int(compare_warnings(TRACEQL_COMPARE_VALUES_MAX), 0, "compare() counts as many values as the limit");
+    is_int(compare_warnings(TRACEQL_COMPARE_VALUES_MAX + 1), 1, "and says when there are more");
+}
+
 static void run_all(char **tables, const char *where)
 {
     ok(cases_run(tables[1], run) > 100, "%s: the table was read", where);
@@ -244,6 +316,7 @@ static void run_all(char **tables, const char *where)
     ok(cases_run(tables[3], run_values) > 30, "%s: the table of values was read", where);
     test_tags();
     test_by_id();
+    test_exemplars();
     store_close(st);
 }
 
@@ -268,6 +341,7 @@ int main(int argc, char **argv)
     flush();
     push("FGIE");
     run_all(argv, "segments and a head");
+    test_limits();
     crew_free(crew);
     arena_done(&fixture_arena);
     return tap_done();

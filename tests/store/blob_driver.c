@@ -8,6 +8,7 @@
  *     put KEY TEXT              put-file KEY PATH          put-new KEY TEXT         put-match KEY
  * ETAG TEXT get KEY POS BYTES PATH    whole KEY BYTES_MAX PATH   head KEY                 delete
  * KEY list UNDER                many THREADS ROUNDS KEY BYTES                       stop-after MS
+ *     drop-parts UNDER
  * Answers: "ok ...", or "error CODE text".
  */
 #include "base/clock.h"
@@ -169,6 +170,8 @@ static void run(char *line)
         good = blob_delete(bs, w[1], &err);
     } else if (strcmp(w[0], "list") == 0) {
         good = blob_list(bs, w[1], show_item, NULL, &err);
+    } else if (strcmp(w[0], "drop-parts") == 0) {
+        good = blob_drop_parts(bs, w[1], &err);
     } else if (strcmp(w[0], "many") == 0) {
         many(atoi(w[1]), atoi(w[2]), w[3], strtoull(w[4], NULL, 10));
         return;

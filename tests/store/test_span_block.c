@@ -309,6 +309,11 @@ static bool column_good(const struct span_block *b, enum span_column column, con
     case SPAN_RESOURCES:
         return slice_eq(b->resources[b->resource_of[i]].bytes, s->resource->bytes) &&
                slice_eq(b->resources[b->resource_of[i]].service, s->resource->service);
+    case SPAN_RESOURCE_ATTRIBUTES: // without the numbers: any resource of the block
+        for (uint32_t n = 0; n < b->resources_count; n++)
+            if (slice_eq(b->resources[n].bytes, s->resource->bytes))
+                return b->resources[n].attributes.count == s->resource->attributes.count;
+        return false;
     case SPAN_SCOPES:
         return slice_eq(b->scopes[b->scope_of[i]].bytes, s->scope->bytes);
     case SPAN_SHAPES:

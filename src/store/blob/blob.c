@@ -122,8 +122,8 @@ bool blob_open(const struct blob_options *options, struct blob_store **bs_out, s
     bs->host_style = use_host_style(options);
     int rc = asprintf(&bs->name, "s3://%s/%s", o->bucket, o->prefix);
     assert(rc > 0);
-    bs->transport = transport_new(
-        &(struct transport_options){.connect_ns = o->connect_ns, .stall_ns = o->stall_ns});
+    bs->transport = transport_new(&(struct transport_options){
+        .connect_ns = o->connect_ns, .stall_ns = o->stall_ns, .send_bytes_per_s = o->send_bytes_per_s});
     bs->keyring = keyring_new(bs->transport, o->credentials_file, o->region);
     *bs_out = bs;
     return true;

@@ -36,6 +36,7 @@ struct blob_options {
     int64_t connect_ns;    // 0: BLOB_CONNECT_NS
     int64_t stall_ns;      // 0: BLOB_STALL_NS; whole seconds
     int64_t deadline_ns;   // 0: BLOB_DEADLINE_NS; no attempt begins later than this after the call
+    uint64_t send_bytes_per_s; // of one upload; 0: no bound
     uint32_t attempts_max; // 0: BLOB_ATTEMPTS_MAX
 };
 
@@ -85,6 +86,10 @@ MUST_CHECK bool blob_head(struct blob_store *bs, const char *key, struct blob_in
                           struct err *err);
 // An absent key is fine.
 MUST_CHECK bool blob_delete(struct blob_store *bs, const char *key, struct err *err);
+
+// Takes back the parts of puts under `under` that were begun and neither finished nor given up: nobody sees them, and they cost. No
+// put may be under way there. Up to a thousand of them.
+MUST_CHECK bool blob_drop_parts(struct blob_store *bs, const char *under, struct err *err);
 
 struct blob_item {
     const char *key; // relative to the store's prefix

@@ -3,8 +3,8 @@
  * once.
  *
  * A part is in memory whole, so that it can be digested before it is sent, and sent again. Parts of
- * an upload that fails are taken back; those that a crash leaves are invisible and are for a
- * lifecycle rule of the bucket to remove.
+ * an upload that fails are taken back; those that a crash leaves are invisible, and go
+ * by blob_drop_parts().
  */
 #include "store/blob/s3.h"
 
@@ -158,6 +158,35 @@ static void give_up(struct upload *u)
                            .body_bytes_max = BLOB_ANSWER_BYTES_MAX};
     struct err ignored; // the failure that led here is the one to tell
     (void)!s3_do(u->bs, &call, &answer, &ignored);
+}
+
+bool blob_drop_parts(struct blob_store *bs, const char *under, struct err *err)
+{
+    AUTO(s3_answer_donep) struct transport_answer answer;
+    transport_answer_init(&answer);
+    AUTO(buf_done) struct buf query;
+    buf_init(&query, 0);
+    buf_put_cstr(&query, "prefix=");
+    url_encode(&query, bs->options.prefix, "");
+    url_encode(&query, under, "");
+    buf_put_cstr(&query, "&uploads=");
+    buf_put_byte(&query, '\0');
+    struct s3_call call = {.what = "list parts in",
+                           .method = "GET",
+                           .query = (const char *)query.ptr,
+                           .body_bytes_max = BLOB_ANSWER_BYTES_MAX};
+    if (!s3_do(bs, &call, &answer, err))
+        return false;
+    struct slice rest = buf_slice(&answer.body), item;
+    size_t prefix_len = strlen(bs->options.prefix);
+    while (xml_next(&rest, "Upload", &item)) {
+        char key[S3_KEY_BYTES];
+        AUTO(upload_done) struct upload u = {.bs = bs, .key = key + prefix_len};
+        if (xml_text(item, "Key", key, sizeof key) && xml_text(item, "UploadId", u.id, sizeof u.id) &&
+            strncmp(key, bs->options.prefix, prefix_len) == 0)
+            give_up(&u);
+    }
+    return true;
 }
 
 bool multipart_put_file(struct blob_store *bs, const char *key, int fd, const char *path,

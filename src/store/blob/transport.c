@@ -248,6 +248,7 @@ static void set_bounds(CURL *curl, const struct transport *t, const struct trans
 {
     int64_t stall_ns = q->stall_ns > 0 ? q->stall_ns : t->options.stall_ns;
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)(t->options.connect_ns / NS_PER_MS));
+    curl_easy_setopt(curl, CURLOPT_MAX_SEND_SPEED_LARGE, (curl_off_t)t->options.send_bytes_per_s);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)(q->total_ns / NS_PER_MS)); // 0: none
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, (long)BLOB_STALL_BYTES);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)(stall_ns / NS_PER_S));

@@ -16,6 +16,7 @@ struct transport;
 struct transport_options {
     int64_t connect_ns;
     int64_t stall_ns; // whole seconds; also the longest silence
+    uint64_t send_bytes_per_s; // 0: no bound
 };
 
 struct transport *transport_new(const struct transport_options *options);

@@ -22,6 +22,7 @@
 #define INGEST_JSON_DEPTH_MAX UINT32_C(512)      // nesting of values that are skipped
 #define INGEST_ARENA_BYTES_MAX (384 * MIB)       // one request's decoded body and batch; 413
 #define INGEST_SPAN_BYTES_MAX (16 * MIB)         // one Span message; a larger one is rejected and counted
+#define INGEST_SPAN_SOURCE_BYTES_MAX (4 * MIB)   // a resource, or a scope; its spans are rejected and counted
 #define INGEST_SPAN_ATTRIBUTES_MAX UINT32_C(65536) // of one span, not of its events and links; it is rejected and counted
 #define INGEST_ATTRIBUTE_KEY_BYTES_MAX (64 * KIB) // of spans, resources, scopes, events, links; the span is rejected
 #define TENANT_BYTES_MAX UINT64_C(150)           // loki-http.md 2

@@ -96,6 +96,12 @@ static bool set_source(struct spans *s, struct span_source *source, bool (*valid
     struct slice bytes = buf_slice(&s->scratch);
     if (source->in_batch && slice_eq(source->bytes, bytes))
         return true;
+    if (bytes.len > INGEST_SPAN_SOURCE_BYTES_MAX) {
+        (void)err_set(err, ERR_LIMIT, "resource or scope of %zu bytes exceeds the limit of %" PRIu64 " bytes", bytes.len,
+                      INGEST_SPAN_SOURCE_BYTES_MAX);
+        reject_spans_of(s, source, SPAN_REJECT_TOO_LARGE, err);
+        return true;
+    }
     if (!valid(bytes, err)) {
         if (err->code == ERR_LIMIT)
             reject_spans_of(s, source, SPAN_REJECT_INVALID, err);

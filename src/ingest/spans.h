@@ -14,7 +14,7 @@
 enum span_reject {
     SPAN_REJECT_INVALID,   // no usable IDs, or values nested too deeply
     SPAN_REJECT_TOO_OLD,   // it began before what is kept
-    SPAN_REJECT_TOO_LARGE, // the span, or the key of an attribute of it or its resource or scope
+    SPAN_REJECT_TOO_LARGE, // the span, its resource or scope, or the key of an attribute of these
     SPAN_REJECTS_COUNT,
 };
 

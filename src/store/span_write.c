@@ -186,7 +186,7 @@ bool span_block_full(const struct span_block_writer *w)
 
 bool span_block_nearly_full(const struct span_block_writer *w)
 {
-    return w->spans_count >= SPAN_BLOCK_SPANS_MAX - SPAN_BLOCK_SPANS_MAX / 16 || w->bytes >= SPAN_BLOCK_BYTES - SPAN_BLOCK_BYTES / 16;
+    return w->spans_count >= SPAN_BLOCK_SPANS - SPAN_BLOCK_SPANS / 16 || w->bytes >= SPAN_BLOCK_BYTES - SPAN_BLOCK_BYTES / 16;
 }
 
 static uint32_t add_string(struct strings *s, struct slice value)

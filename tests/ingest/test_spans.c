@@ -496,6 +496,36 @@ static void test_span_bytes(void)
     }
 }
 
+static void test_resource_bytes(void)
+{
+    for (int over = 0; over < 2; over++) {
+        AUTO(buf_done) struct buf url, resource, message, spans, body, got;
+        buf_init(&url, 0);
+        buf_init(&resource, 0);
+        buf_init(&message, 0);
+        buf_init(&spans, 0);
+        buf_init(&body, 0);
+        buf_init(&got, 0);
+        struct span_resource r = {.schema_url = many(&url, 1 << 21)};
+        span_resource_put(&resource, &r);
+        size_t around = resource.len - r.schema_url.len;
+        r.schema_url = many(&url, INGEST_SPAN_SOURCE_BYTES_MAX - around + (size_t)over);
+        buf_reset(&resource);
+        span_resource_put(&resource, &r);
+        is_int(resource.len, INGEST_SPAN_SOURCE_BYTES_MAX + (size_t)over, "bytes of the resource");
+        span_put(&message, &plain);
+        put_message(&spans, 2, buf_slice(&message));
+        put_message(&resource, 2, buf_slice(&spans)); // its scope's spans
+        put_message(&body, 1, buf_slice(&resource));
+        print(otlp_spans_pb_parse, buf_slice(&body), &got);
+        if (over)
+            is_text(buf_slice(&got), "rejected 1: resource or scope of 4194305 bytes exceeds the limit of 4194304 bytes",
+                    "spans of a larger resource");
+        else
+            ok(slice_starts(buf_slice(&got), SLICE("0102")), "a span of the largest resource is stored");
+    }
+}
+
 // A span of 10 MB: a thousand attributes of 10 KB.
 static void test_large_span(void)
 {
@@ -626,6 +656,7 @@ int main(int argc, char **argv)
     test_key_bytes();
     test_key_bytes_elsewhere();
     test_span_bytes();
+    test_resource_bytes();
     test_large_span();
     test_retention();
     test_full_arena();

@@ -356,6 +356,18 @@ static bool make_folders(const char *dir, struct err *err)
     return fs_mkdir(segments, err) && fs_mkdir(logs, err);
 }
 
+// A directory with a bucket may have segments there alone: a copy of its files would not be whole.
+static bool is_whole(const char *dir, struct err *err)
+{
+    char path[PATH_BYTES];
+    bool exists;
+    (void)snprintf(path, sizeof path, "%s/bucket", dir);
+    return fs_exists(path, &exists, err) &&
+           (!exists ||
+            err_set(err, ERR_INPUT,
+                    "%s: its segments are kept in a bucket (%s), not all of them here", dir, path));
+}
+
 static bool is_data(const char *dir, struct err *err)
 {
     AUTO(names_done) struct names any = {0};
@@ -395,8 +407,8 @@ int dump_backup(int argc, char **argv)
     int status = parse_arguments(argc, argv, &b);
     if (status != EXIT_GOOD)
         return status;
-    if (!is_data(b.from, &err) || !make_folders(b.to, &err) || !lock(b.to, &held, &err) ||
-        !take_all(&b, &err) || !verify(b.to, b.progress, &stats, &err))
+    if (!is_data(b.from, &err) || !is_whole(b.from, &err) || !make_folders(b.to, &err) ||
+        !lock(b.to, &held, &err) || !take_all(&b, &err) || !verify(b.to, b.progress, &stats, &err))
         return failed(&err);
     print_result(&b, "backed up", &stats);
     return EXIT_GOOD;

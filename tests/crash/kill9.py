@@ -144,7 +144,7 @@ def main():
         server.kill9()
         for p in pushers:
             p.join(30)
-        verify = subprocess.run([DUMP, "verify", "--quiet", server.data], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        verify = subprocess.run([DUMP, "verify", "--quiet", "--deep", server.data], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if verify.returncode != 0:
             problems.append("round %d: verify: %s" % (turn, verify.stdout.decode()[:400]))
         difference = compare(states, found_lines(server.data)[0] + found_spans(server.data)[0])
@@ -164,7 +164,7 @@ def main():
     shutil.rmtree(os.path.join(server.data, "index"))
     rebuild = subprocess.run([DUMP, "rebuild", server.data], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     tap.ok(rebuild.returncode == 0, "the index is rebuilt from the segments", rebuild.stdout.decode())
-    verify = subprocess.run([DUMP, "verify", "--quiet", server.data], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    verify = subprocess.run([DUMP, "verify", "--quiet", "--deep", server.data], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     tap.ok(verify.returncode == 0, "the rebuilt index agrees with the files", verify.stdout.decode())
     after = found_lines(server.data)[1], found_spans(server.data)[1]
     tap.ok(before == after, "with the index rebuilt the answers are the same")

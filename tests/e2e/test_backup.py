@@ -156,6 +156,11 @@ def test_refusals(tap, top):
                              (("backup", empty, top + "/b", "c"), 2, "unexpected"), (("restore", "--force", empty), 2, "--force")):
         status, out, err = dump(*args)
         tap.ok(status == code and text in err and not out, " ".join(args[:1]) + ": " + text, "%d %s" % (status, err))
+    os.makedirs(top + "/far/segments")
+    os.makedirs(top + "/far/wal")
+    open(top + "/far/bucket", "w").close()
+    status, out, err = dump("backup", top + "/far", top + "/b")
+    tap.ok(status == 2 and "bucket" in err and not os.path.exists(top + "/b"), "files that are not all of a store are no backup", err)
     data, backup = os.path.join(top, "data"), os.path.join(top, "damaged")
     dump("backup", data, backup, "--copy")
     victim = os.path.join(backup, "segments", sorted(os.listdir(backup + "/segments"))[0])

@@ -325,7 +325,7 @@ bool params_step(const struct params *p, const struct params_range *range, int64
                  struct err *err)
 {
     struct slice text = params_get(p, "step");
-    int64_t length_ns = range->to_ns - range->from_ns;
+    int64_t length_ns = params_length(range->from_ns, range->to_ns);
     int64_t step_ns = length_ns / STEPS_DEFAULT / NS_PER_S * NS_PER_S;
     if (step_ns < NS_PER_S)
         step_ns = NS_PER_S;
@@ -359,7 +359,7 @@ bool params_interval(const struct params *p, int64_t *interval_ns_out, struct er
 
 bool params_length_ok(const struct params_range *range, struct err *err)
 {
-    int64_t length_ns = range->to_ns - range->from_ns;
+    int64_t length_ns = params_length(range->from_ns, range->to_ns);
     if (length_ns <= QUERY_LENGTH_NS_MAX)
         return true;
     char text[PARAMS_DURATION_BYTES];

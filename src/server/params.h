@@ -31,6 +31,13 @@ MUST_CHECK bool params_uint(struct slice text, uint64_t max, uint64_t *out, stru
 MUST_CHECK bool params_seconds(struct slice text, bool (*duration)(struct slice text, int64_t *ns_out, struct err *err),
                                int64_t *ns_out, struct err *err);
 
+// to - from; what int64_t does not hold is INT64_MAX.
+static inline int64_t params_length(int64_t from_ns, int64_t to_ns)
+{
+    int64_t length_ns;
+    return __builtin_sub_overflow(to_ns, from_ns, &length_ns) ? INT64_MAX : length_ns;
+}
+
 struct params_range {
     int64_t from_ns;
     int64_t to_ns; // may equal from_ns, or lie before it: each endpoint answers that in its own way

@@ -358,7 +358,7 @@ static int64_t default_step(int64_t length_ns)
 static bool metrics_step(const struct params *p, const struct params_range *range, int64_t *step_ns_out, struct err *err)
 {
     struct slice text = params_get(p, "step");
-    int64_t length_ns = range->to_ns - range->from_ns, step_ns = default_step(length_ns);
+    int64_t length_ns = params_length(range->from_ns, range->to_ns), step_ns = default_step(length_ns);
     if (text.len > 0 && !params_seconds(text, query_parse_go_duration, &step_ns, err))
         return err_wrap(err, "could not parse 'step' parameter");
     if (step_ns <= 0 || length_ns / step_ns > TRACE_METRICS_STEPS_MAX) {
@@ -406,13 +406,13 @@ bool params_trace_metrics(const struct params *p, int64_t now_ns, bool instant, 
                                       .series_max = TRACE_METRICS_SERIES_MAX};
     if (!metrics_range(p, now_ns, instant, &range, err))
         return false;
-    o.step_ns = range.to_ns - range.from_ns;
+    o.step_ns = params_length(range.from_ns, range.to_ns);
     if (!instant) {
         if (!metrics_step(p, &range, &o.step_ns, err))
             return false;
         align(&range, o.step_ns);
     }
-    if (range_max_ns > 0 && range.to_ns - range.from_ns > range_max_ns) {
+    if (range_max_ns > 0 && params_length(range.from_ns, range.to_ns) > range_max_ns) {
         char text[PARAMS_DURATION_BYTES];
         params_duration_text(range_max_ns, text);
         return err_set(err, ERR_INPUT, "metrics query time range exceeds the maximum allowed duration of %s", text);

@@ -138,8 +138,10 @@ static bool fold_sign(const struct tql_expr *e, struct tql_value *out)
     if (e->left->kind != TQL_STATIC)
         return false;
     if (e->kind == TQL_INVERT) {
+        if (out->type != TQL_T_BOOL)
+            return false;
         out->flag = !out->flag;
-        return out->type == TQL_T_BOOL;
+        return true;
     }
     if (out->type == TQL_T_FLOAT)
         out->number = -out->number;

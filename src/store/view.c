@@ -471,6 +471,7 @@ bool view_mask(const struct view *v, uint32_t tenant, struct slice labels, int64
             return arena_ok(a, "deletions of a stream", err);
         mask.deletions[mask.deletions_count++] = d;
         mask.by_line = mask.by_line || d->by_line;
+        mask.by_trace = mask.by_trace || d->by_trace;
     }
     *mask_out = NULL;
     if (mask.from_ns <= min_ns && mask.deletions_count == 0)
@@ -495,7 +496,7 @@ static bool hides_all(const struct run_mask *mask, const struct view_run *run)
 {
     for (size_t i = 0; i < mask->deletions_count; i++) {
         const struct deletion *d = mask->deletions[i];
-        if (!d->by_line && run->min_ns >= d->from_ns && run->max_ns < d->to_ns && run->order >> 24 <= d->age_max)
+        if (!d->by_line && !d->by_trace && run->min_ns >= d->from_ns && run->max_ns < d->to_ns && run->order >> 24 <= d->age_max)
             return true;
     }
     return run->max_ns < mask->from_ns;
@@ -638,6 +639,20 @@ int64_t view_entry_horizon(const struct view *v, struct slice labels)
 int64_t view_horizon_ns(const struct view *v)
 {
     return not_expired(v, &v->tenants.items[0], INT64_MIN);
+}
+
+bool view_has_deleted_traces(const struct view *v)
+{
+    return v->deletions->traces_count > 0;
+}
+
+bool view_trace_is_deleted(const struct view *v, uint32_t source, const uint8_t trace_id[TRACE_ID_BYTES])
+{
+    const struct manifest *m = v->manifest;
+    if (v->deletions->traces_count == 0)
+        return false;
+    uint64_t age = source < m->segments_count ? seg_age(m->segments[source].row.gen) : head_gen(m->heads[source - m->segments_count]);
+    return deletion_set_has_trace(v->deletions, view_tenant(v), trace_id, age);
 }
 
 bool view_span_horizons_differ(const struct view *v)

@@ -13,7 +13,7 @@ struct run_mask {
     int64_t from_ns;
     const struct deletion **deletions; // of the stream; the view's
     size_t deletions_count;
-    bool by_line; // of any of them
+    bool by_line, by_trace; // of any of them
     struct slice labels; // of the stream, for them
 };
 // The deletions of a view, for the life of which they stay; how to make spaces for them (NULL: there are none).

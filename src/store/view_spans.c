@@ -173,7 +173,8 @@ static bool gather_segment(struct gathering *g, uint64_t gen, struct err *err)
     g->segment = segment_numbered(view_manifest(g->view), gen);
     if (g->segment == NULL) // the manifest is of the index' number (S3), but a reader of a bucket passes it over (F5)
         return true;
-    if (g->segment->row.spans == 0)
+    uint32_t source = (uint32_t)(g->segment - view_manifest(g->view)->segments);
+    if (g->segment->row.spans == 0 || view_trace_is_deleted(g->view, source, g->trace_id))
         return true;
     if (!seg_load_spans(g->segment->seg, err))
         return false;
@@ -259,7 +260,8 @@ bool view_trace(struct view *v, const uint8_t trace_id[TRACE_ID_BYTES], struct a
         return false;
     struct manifest *m = view_manifest(v);
     for (uint32_t i = 0; i < m->heads_count; i++)
-        if (!head_spans_trace(head_spans_of(m->heads[i]), view_tenant(v), trace_id, a, &g.spans, err))
+        if (!view_trace_is_deleted(v, m->segments_count + i, trace_id) &&
+            !head_spans_trace(head_spans_of(m->heads[i]), view_tenant(v), trace_id, a, &g.spans, err))
             return false;
     return settle_spans(&g, out, err);
 }

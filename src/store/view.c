@@ -196,6 +196,8 @@ struct selecting {
     size_t slots_room;
     uint64_t gen;    // of the segment or head being visited
     uint32_t source; // its number in the view
+    // Which sources may have something of the tenant's deleted traces; NULL: none was asked about.
+    enum traced { TRACED_UNKNOWN, TRACED_NO, TRACED_MAYBE } *traced;
 };
 
 #define NO_STREAM UINT32_MAX
@@ -502,13 +504,40 @@ static bool hides_all(const struct run_mask *mask, const struct view_run *run)
     return run->max_ns < mask->from_ns;
 }
 
-// Whether something of a run is hidden, or may be.
-static bool hides_some(const struct run_mask *mask, const struct view_run *run)
+static bool may_have_deleted_trace(struct view *v, const struct tenant *t, uint32_t source)
 {
-    bool some = run->min_ns < mask->from_ns;
+    const struct manifest *m = v->manifest;
+    const struct deletion_set *set = v->deletions;
+    if (source >= m->segments_count)
+        return true;
+    uint64_t gen = m->segments[source].row.gen;
+    for (size_t i = 0; i < set->traces_count; i++)
+        if (slice_eq(set->traces[i]->tenant, t->name) && seg_age(gen) <= set->traces[i]->age_max && t->known &&
+            index_may_have_trace(&v->read, t->ns, gen, trace_hash(set->traces[i]->trace_id)))
+            return true;
+    return false;
+}
+
+// The same, asked of the index once for each source.
+static bool is_traced(struct selecting *s, const struct tenant *t, uint32_t source)
+{
+    const struct manifest *m = s->view->manifest;
+    if (s->traced == NULL)
+        s->traced = arena_zalloc(s->a, (m->segments_count + m->heads_count) * sizeof *s->traced);
+    if (s->traced == NULL)
+        return true; // the arena is full: it may
+    if (s->traced[source] == TRACED_UNKNOWN)
+        s->traced[source] = may_have_deleted_trace(s->view, t, source) ? TRACED_MAYBE : TRACED_NO;
+    return s->traced[source] == TRACED_MAYBE;
+}
+
+// Whether something of a run is hidden, or may be.
+static bool hides_some(struct selecting *s, const struct tenant *t, const struct run_mask *mask, const struct view_run *run)
+{
+    bool some = run->min_ns < mask->from_ns || (mask->by_trace && is_traced(s, t, run->source));
     for (size_t i = 0; i < mask->deletions_count && !some; i++) {
         const struct deletion *d = mask->deletions[i];
-        some = run->min_ns < d->to_ns && run->max_ns >= d->from_ns && run->order >> 24 <= d->age_max;
+        some = !d->by_trace && run->min_ns < d->to_ns && run->max_ns >= d->from_ns && run->order >> 24 <= d->age_max;
     }
     return some;
 }
@@ -518,12 +547,13 @@ static bool mask_stream(struct selecting *s, size_t first, size_t end, int64_t e
 {
     struct view *v = s->view;
     struct view_stream *stream = &s->streams[s->runs[first].stream];
+    const struct tenant *t = &v->tenants.items[stream->tenant];
     const struct run_mask *mask = NULL;
     struct slice labels = LABELS_EMPTY;
     int64_t min_ns = s->runs[first].min_ns, max_ns = INT64_MIN;
     for (size_t i = first; i < end; i++)
         max_ns = s->runs[i].max_ns > max_ns ? s->runs[i].max_ns : max_ns;
-    if (may_mask(v, v->tenants.items[stream->tenant].name, earliest_ns, min_ns, max_ns)) {
+    if (may_mask(v, t->name, earliest_ns, min_ns, max_ns)) {
         if ((v->retention->rules_count > 0 || v->deletions->count > 0) && !view_labels(v, stream, s->a, &labels, err))
             return false;
         if (!view_mask(v, stream->tenant, labels, min_ns, max_ns, s->a, &mask, err))
@@ -535,7 +565,7 @@ static bool mask_stream(struct selecting *s, size_t first, size_t end, int64_t e
             s->runs_pruned++;
             continue;
         }
-        run.mask = mask != NULL && hides_some(mask, &run) ? mask : NULL;
+        run.mask = mask != NULL && hides_some(s, t, mask, &run) ? mask : NULL;
         s->runs[(*kept)++] = run;
     }
     return true;
@@ -555,6 +585,7 @@ static bool mask_runs(struct selecting *s, struct err *err)
             continue;
         if (s->streams[stream].tenant != tenant) {
             tenant = s->streams[stream].tenant;
+            s->traced = NULL;
             struct slice name = v->tenants.items[tenant].name;
             earliest_ns = retention_horizon(retention_bounds(v->retention, name).shortest_ns, v->now_ns);
         }

@@ -279,6 +279,45 @@ static void test_gone_for_good(bool joined)
     clock_set_wall_ns(0);
 }
 
+// How many runs of a log query are read with a mask, and how many there are.
+static int masked_runs(struct store *st, uint32_t *runs_out)
+{
+    struct err err;
+    AUTO(arena_done) struct arena a;
+    AUTO(view_endp) struct view *v = NULL;
+    struct view_selection sel;
+    int masked = 0;
+    arena_init(&a, 16 * MIB);
+    must(view_begin(st, SLICE("t"), &v, &err), &err);
+    must(view_select(v, NULL, 0, INT64_MIN, INT64_MAX, &a, &sel, &err), &err);
+    for (uint32_t i = 0; i < sel.runs_count; i++)
+        masked += sel.runs[i].mask != NULL;
+    *runs_out = sel.runs_count;
+    return masked;
+}
+
+static void test_other_segments_are_read_as_before(void)
+{
+    uint32_t runs;
+    new_dir("other", 0);
+    struct store *st = open_store(false);
+    push(st, "t", 1, 10);
+    seal(st);
+    push(st, "t", 2, 20);
+    seal(st);
+    push(st, "t", 3, 30);
+    uint64_t id = delete_trace(st, "t", 1);
+    seal(st);
+    ok(masked_runs(st, &runs) == 2 && runs == 6, "two streams of the segment that has a deleted trace are masked, four are not");
+    delete_trace(st, "t", 3);
+    delete_trace(st, "u", 2);
+    ok(masked_runs(st, &runs) == 4 && shows(st, "t", 2, 1), "so of two traces; another tenant's changes nothing");
+    struct err err;
+    must(store_delete_cancel(st, SLICE("t"), id, false, &err), &err);
+    ok(masked_runs(st, &runs) == 2 && shows(st, "t", 1, 1) && shows(st, "t", 3, 0), "one taken back masks nothing");
+    store_close(st);
+}
+
 static void test_nothing_is_there(void)
 {
     new_dir("nothing", 0);
@@ -403,6 +442,7 @@ int main(void)
     test_hidden_wherever_it_lies();
     test_gone_for_good(false);
     test_gone_for_good(true);
+    test_other_segments_are_read_as_before();
     test_nothing_is_there();
     test_a_segment_of_it_alone();
     test_an_older_file_is_read();

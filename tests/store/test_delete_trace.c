@@ -1,6 +1,7 @@
 /*
- * test_delete_trace.c -- a deleted trace: its spans and log entries are hidden at once wherever they lie, go for good when the
- * delay is over, and the receipt says what went; nothing else goes, through restarts, lost indexes and failing calls.
+ * test_delete_trace.c -- a deleted trace: its spans and log entries are hidden at once wherever
+ * they lie, go for good when the delay is over, and the receipt says what went; nothing else goes,
+ * through restarts, lost indexes and failing calls.
  */
 #include "batches.h"
 #include "tap.h"
@@ -30,7 +31,8 @@ static struct store *open_store(bool rebuild)
 {
     struct err err;
     struct store *st;
-    struct store_options options = {.dir = dir, .decode = test_decode, .rebuild_index = rebuild, .delete_delay_ns = DELAY_NS};
+    struct store_options options = {
+        .dir = dir, .decode = test_decode, .rebuild_index = rebuild, .delete_delay_ns = DELAY_NS};
     must(store_open(&options, &st, &err), &err);
     return st;
 }
@@ -47,7 +49,8 @@ static void seal(struct store *st)
     must(store_flush(st, &err), &err);
 }
 
-// Two spans and a log entry of the trace, beside an entry without one. IDs of spans and lines begin with `first`.
+// Two spans and a log entry of the trace, beside an entry without one. IDs of spans and lines begin
+// with `first`.
 static void push(struct store *st, const char *tenant, uint64_t trace, uint64_t first)
 {
     struct err err;
@@ -61,9 +64,13 @@ static void push(struct store *st, const char *tenant, uint64_t trace, uint64_t 
     (void)snprintf(line, sizeof line, "of none %" PRIu64 " %" PRIu64, trace, first);
     test_batch_add(&b, "{app=\"b\"}", NOW_NS + (int64_t)first, line, NULL);
     for (uint64_t i = 0; i < 2; i++)
-        test_batch_add_span(&b, &(struct test_span){.trace = trace, .id = first + i, .service = i == 0 ? "web" : "cart",
-                                                    .name = "GET", .start_ns = NOW_NS + (int64_t)(first + i),
-                                                    .duration_ns = 5, .kind = KIND_SERVER});
+        test_batch_add_span(&b, &(struct test_span){.trace = trace,
+                                                    .id = first + i,
+                                                    .service = i == 0 ? "web" : "cart",
+                                                    .name = "GET",
+                                                    .start_ns = NOW_NS + (int64_t)(first + i),
+                                                    .duration_ns = 5,
+                                                    .kind = KIND_SERVER});
     must(test_batch_append(st, &b, &added, &err), &err);
     test_batch_done(&b);
 }
@@ -78,7 +85,8 @@ static uint64_t delete_trace(struct store *st, const char *tenant, uint64_t trac
     return id;
 }
 
-// --- what the store says ----------------------------------------------------------------------------
+// --- what the store says
+// ----------------------------------------------------------------------------
 
 static int count_of(struct slice text, const char *what)
 {
@@ -144,11 +152,13 @@ static uint64_t bytes_of(struct store *st, const char *tenant, uint64_t trace)
 // `rounds` pushes of the trace are answered, by every way of asking.
 static bool shows(struct store *st, const char *tenant, uint64_t trace, int rounds)
 {
-    int spans = test_count_trace(st, tenant, trace), entries = entries_of(st, tenant, trace), lines = lines_of(st, tenant, trace);
+    int spans = test_count_trace(st, tenant, trace), entries = entries_of(st, tenant, trace),
+        lines = lines_of(st, tenant, trace);
     if (spans == 2 * rounds && entries == rounds && lines == rounds)
         return true;
-    printf("# %s/%" PRIu64 ": %d spans, %d entries by trace, %d by log query; %d pushes are to be there\n", tenant, trace, spans,
-           entries, lines, rounds);
+    printf("# %s/%" PRIu64
+           ": %d spans, %d entries by trace, %d by log query; %d pushes are to be there\n",
+           tenant, trace, spans, entries, lines, rounds);
     return false;
 }
 
@@ -175,12 +185,14 @@ static uint64_t stored_spans(struct store *st)
     return stats.segment_spans;
 }
 
-// --- tests ------------------------------------------------------------------------------------------
+// --- tests
+// ------------------------------------------------------------------------------------------
 
 static void is_hidden(struct store *st, int rounds, const char *when)
 {
     ok(shows(st, "t", 1, 0), "%s: the trace is hidden", when);
-    ok(shows(st, "t", 2, rounds) && shows(st, "u", 1, rounds) && lines_of_none(st, "t") == 2 * rounds,
+    ok(shows(st, "t", 2, rounds) && shows(st, "u", 1, rounds) &&
+           lines_of_none(st, "t") == 2 * rounds,
        "%s: another trace, another tenant's, and other entries are not", when);
 }
 
@@ -264,7 +276,8 @@ static void test_gone_for_good(bool joined)
     is_int((int64_t)receipt.span_bytes, (int64_t)bytes, "their bytes");
     is_int((int64_t)receipt.entries, rounds, "and entries");
     is_int((int64_t)receipt.line_bytes, (int64_t)line_bytes, "and theirs");
-    is_int((int64_t)(metric_value(COUNTER_DELETED_SPANS) - dropped), 2 * rounds, "so does the metric");
+    is_int((int64_t)(metric_value(COUNTER_DELETED_SPANS) - dropped), 2 * rounds,
+           "so does the metric");
     is_int((int64_t)stored_spans(st), 4 * rounds + 4, "segments hold what is left");
     for (int again = 0; again < 2; again++) {
         ok(shows(st, "t", 1, 1) && shows(st, "t", 2, rounds + 1) && shows(st, "u", 1, rounds),
@@ -274,7 +287,8 @@ static void test_gone_for_good(bool joined)
     struct store_deletion kept = receipt_of(st, "t", id);
     ok(memcmp(&kept, &receipt, sizeof kept) == 0, "the receipt stays");
     struct err err;
-    ok(!store_delete_cancel(st, SLICE("t"), id, true, &err) && err.code == ERR_INPUT, "it cannot be taken back");
+    ok(!store_delete_cancel(st, SLICE("t"), id, true, &err) && err.code == ERR_INPUT,
+       "it cannot be taken back");
     store_close(st);
     clock_set_wall_ns(0);
 }
@@ -308,13 +322,16 @@ static void test_other_segments_are_read_as_before(void)
     push(st, "t", 3, 30);
     uint64_t id = delete_trace(st, "t", 1);
     seal(st);
-    ok(masked_runs(st, &runs) == 2 && runs == 6, "two streams of the segment that has a deleted trace are masked, four are not");
+    ok(masked_runs(st, &runs) == 2 && runs == 6,
+       "two streams of the segment that has a deleted trace are masked, four are not");
     delete_trace(st, "t", 3);
     delete_trace(st, "u", 2);
-    ok(masked_runs(st, &runs) == 4 && shows(st, "t", 2, 1), "so of two traces; another tenant's changes nothing");
+    ok(masked_runs(st, &runs) == 4 && shows(st, "t", 2, 1),
+       "so of two traces; another tenant's changes nothing");
     struct err err;
     must(store_delete_cancel(st, SLICE("t"), id, false, &err), &err);
-    ok(masked_runs(st, &runs) == 2 && shows(st, "t", 1, 1) && shows(st, "t", 3, 0), "one taken back masks nothing");
+    ok(masked_runs(st, &runs) == 2 && shows(st, "t", 1, 1) && shows(st, "t", 3, 0),
+       "one taken back masks nothing");
     store_close(st);
 }
 
@@ -330,9 +347,11 @@ static void test_nothing_is_there(void)
     clock_set_wall_ns(NOW_NS + DELAY_NS);
     store_upkeep(st);
     struct store_deletion receipt = receipt_of(st, "t", id);
-    ok(receipt.done_ns != 0 && receipt.entries + receipt.spans == 0, "a trace that is not there: a receipt of nothing");
+    ok(receipt.done_ns != 0 && receipt.entries + receipt.spans == 0,
+       "a trace that is not there: a receipt of nothing");
     ok(receipt_of(st, "nobody", other).done_ns != 0, "so for a tenant that is not");
-    is_int((int64_t)(metric_value(COUNTER_COMPACTIONS) - before), 0, "no segment is rewritten for that");
+    is_int((int64_t)(metric_value(COUNTER_COMPACTIONS) - before), 0,
+           "no segment is rewritten for that");
     ok(shows(st, "t", 1, 1) && shows(st, "u", 1, 1), "and nothing goes");
     store_close(st);
     clock_set_wall_ns(0);
@@ -348,7 +367,9 @@ static void test_a_segment_of_it_alone(void)
     clock_set_wall_ns(NOW_NS);
     struct store *st = open_store(false);
     test_batch_init(&b, "t");
-    test_batch_add_span(&b, &(struct test_span){.trace = 1, .id = 1, .service = "web", .name = "GET", .start_ns = NOW_NS});
+    test_batch_add_span(
+        &b, &(struct test_span){
+                .trace = 1, .id = 1, .service = "web", .name = "GET", .start_ns = NOW_NS});
     must(test_batch_append(st, &b, &added, &err), &err);
     test_batch_done(&b);
     seal(st);
@@ -357,7 +378,8 @@ static void test_a_segment_of_it_alone(void)
     store_upkeep(st);
     struct store_stats stats;
     store_stats(st, &stats);
-    ok(stats.segment_spans == 0 && stats.segments_count == 0, "a segment of which nothing is left goes");
+    ok(stats.segment_spans == 0 && stats.segments_count == 0,
+       "a segment of which nothing is left goes");
     store_close(st);
     clock_set_wall_ns(0);
 }
@@ -389,10 +411,13 @@ static void test_an_older_file_is_read(void)
     must(fs_create(path, true, &fd, &err) && fs_write_at(fd, path, 0, buf_slice(&b), &err), &err);
     struct store *st = open_store(false);
     struct store_deletion got = receipt_of(st, "t", 7);
-    ok(got.done_ns == 9 && got.entries == 3 && got.line_bytes == 300 && got.spans == 0 && got.span_bytes == 0, "a receipt of version 1");
+    ok(got.done_ns == 9 && got.entries == 3 && got.line_bytes == 300 && got.spans == 0 &&
+           got.span_bytes == 0,
+       "a receipt of version 1");
     uint64_t id = delete_trace(st, "t", 1);
     st = reopen(st, false);
-    ok(receipt_of(st, "t", 7).line_bytes == 300 && receipt_of(st, "t", id).id == id, "beside later ones");
+    ok(receipt_of(st, "t", 7).line_bytes == 300 && receipt_of(st, "t", id).id == id,
+       "beside later ones");
     store_close(st);
 }
 
@@ -408,7 +433,8 @@ static void test_failing_calls(bool sticky, bool carried_out)
         uint64_t id;
         bool acked = carried_out;
         clock_set_wall_ns(NOW_NS);
-        new_dir(carried_out ? (sticky ? "out-all" : "out-one") : (sticky ? "ask-all" : "ask-one"), n);
+        new_dir(carried_out ? (sticky ? "out-all" : "out-one") : (sticky ? "ask-all" : "ask-one"),
+                n);
         struct store *st = open_store(false);
         push_all(st, 10);
         if (carried_out) {
@@ -429,11 +455,14 @@ static void test_failing_calls(bool sticky, bool carried_out)
         clock_set_wall_ns(NOW_NS + DELAY_NS);
         seal(st);
         store_upkeep(st);
-        good = good && (!acked || (shows(st, "t", 1, 0) && stored_spans(st) == 4)) && shows(st, "t", 2, 1) && shows(st, "u", 1, 1);
+        good = good && (!acked || (shows(st, "t", 1, 0) && stored_spans(st) == 4)) &&
+               shows(st, "t", 2, 1) && shows(st, "u", 1, 1);
         store_close(st);
     }
-    ok(good && !failed && n > 3, "%s, %s: hidden, gone in the end, and the rest there after each of %" PRIu64 " failures",
-       carried_out ? "carrying out" : "asking", sticky ? "all calls from then on" : "one call", n - 1);
+    ok(good && !failed && n > 3,
+       "%s, %s: hidden, gone in the end, and the rest there after each of %" PRIu64 " failures",
+       carried_out ? "carrying out" : "asking", sticky ? "all calls from then on" : "one call",
+       n - 1);
     clock_set_wall_ns(0);
 }
 

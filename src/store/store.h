@@ -332,6 +332,7 @@ struct view_span_block {
     uint32_t source; // opaque: segment or head; equal sources never hold a span twice
     uint32_t block;  // opaque
     struct span_block_stats stats;
+    bool masked; // it may have spans of deleted traces: view_trace_is_deleted()
 };
 
 // Segments that could not be read and were left out; the last one's text.
@@ -354,8 +355,7 @@ int64_t view_span_horizon(const struct view *view, const struct span_resource *r
 // Whether view_span_horizon() may differ from one resource to another.
 bool view_span_horizons_differ(const struct view *view);
 
-// Whether traces were deleted, of any tenant; and whether the view's tenant's trace is in a block's source. Any thread.
-bool view_has_deleted_traces(const struct view *view);
+// Whether the view's tenant's trace is deleted, as far as it lies in a block's source. Any thread.
 bool view_trace_is_deleted(const struct view *view, uint32_t source, const uint8_t trace_id[TRACE_ID_BYTES]);
 
 // Every span of a trace that the view has, wherever it is stored, each once (the oldest stored stays), by start time, then

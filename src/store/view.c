@@ -504,22 +504,28 @@ static bool hides_all(const struct run_mask *mask, const struct view_run *run)
     return run->max_ns < mask->from_ns;
 }
 
-static bool may_have_deleted_trace(struct view *v, const struct tenant *t, uint32_t source)
+static uint64_t age_of(const struct manifest *m, uint32_t source)
+{
+    return source < m->segments_count ? seg_age(m->segments[source].row.gen) : head_gen(m->heads[source - m->segments_count]);
+}
+
+bool view_may_have_deleted_trace(struct view *v, uint32_t tenant, uint32_t source)
 {
     const struct manifest *m = v->manifest;
-    const struct deletion_set *set = v->deletions;
-    if (source >= m->segments_count)
-        return true;
-    uint64_t gen = m->segments[source].row.gen;
-    for (size_t i = 0; i < set->traces_count; i++)
-        if (slice_eq(set->traces[i]->tenant, t->name) && seg_age(gen) <= set->traces[i]->age_max && t->known &&
-            index_may_have_trace(&v->read, t->ns, gen, trace_hash(set->traces[i]->trace_id)))
+    const struct tenant *t = &v->tenants.items[tenant];
+    for (size_t i = 0; i < v->deletions->traces_count; i++) {
+        const struct deletion *d = v->deletions->traces[i];
+        if (!slice_eq(d->tenant, t->name) || age_of(m, source) > d->age_max)
+            continue;
+        if (v->settled || source >= m->segments_count ||
+            (t->known && index_may_have_trace(&v->read, t->ns, m->segments[source].row.gen, trace_hash(d->trace_id))))
             return true;
+    }
     return false;
 }
 
 // The same, asked of the index once for each source.
-static bool is_traced(struct selecting *s, const struct tenant *t, uint32_t source)
+static bool is_traced(struct selecting *s, uint32_t tenant, uint32_t source)
 {
     const struct manifest *m = s->view->manifest;
     if (s->traced == NULL)
@@ -527,14 +533,14 @@ static bool is_traced(struct selecting *s, const struct tenant *t, uint32_t sour
     if (s->traced == NULL)
         return true; // the arena is full: it may
     if (s->traced[source] == TRACED_UNKNOWN)
-        s->traced[source] = may_have_deleted_trace(s->view, t, source) ? TRACED_MAYBE : TRACED_NO;
+        s->traced[source] = view_may_have_deleted_trace(s->view, tenant, source) ? TRACED_MAYBE : TRACED_NO;
     return s->traced[source] == TRACED_MAYBE;
 }
 
 // Whether something of a run is hidden, or may be.
-static bool hides_some(struct selecting *s, const struct tenant *t, const struct run_mask *mask, const struct view_run *run)
+static bool hides_some(struct selecting *s, uint32_t tenant, const struct run_mask *mask, const struct view_run *run)
 {
-    bool some = run->min_ns < mask->from_ns || (mask->by_trace && is_traced(s, t, run->source));
+    bool some = run->min_ns < mask->from_ns || (mask->by_trace && is_traced(s, tenant, run->source));
     for (size_t i = 0; i < mask->deletions_count && !some; i++) {
         const struct deletion *d = mask->deletions[i];
         some = !d->by_trace && run->min_ns < d->to_ns && run->max_ns >= d->from_ns && run->order >> 24 <= d->age_max;
@@ -547,13 +553,12 @@ static bool mask_stream(struct selecting *s, size_t first, size_t end, int64_t e
 {
     struct view *v = s->view;
     struct view_stream *stream = &s->streams[s->runs[first].stream];
-    const struct tenant *t = &v->tenants.items[stream->tenant];
     const struct run_mask *mask = NULL;
     struct slice labels = LABELS_EMPTY;
     int64_t min_ns = s->runs[first].min_ns, max_ns = INT64_MIN;
     for (size_t i = first; i < end; i++)
         max_ns = s->runs[i].max_ns > max_ns ? s->runs[i].max_ns : max_ns;
-    if (may_mask(v, t->name, earliest_ns, min_ns, max_ns)) {
+    if (may_mask(v, v->tenants.items[stream->tenant].name, earliest_ns, min_ns, max_ns)) {
         if ((v->retention->rules_count > 0 || v->deletions->count > 0) && !view_labels(v, stream, s->a, &labels, err))
             return false;
         if (!view_mask(v, stream->tenant, labels, min_ns, max_ns, s->a, &mask, err))
@@ -565,7 +570,7 @@ static bool mask_stream(struct selecting *s, size_t first, size_t end, int64_t e
             s->runs_pruned++;
             continue;
         }
-        run.mask = mask != NULL && hides_some(s, t, mask, &run) ? mask : NULL;
+        run.mask = mask != NULL && hides_some(s, stream->tenant, mask, &run) ? mask : NULL;
         s->runs[(*kept)++] = run;
     }
     return true;
@@ -672,18 +677,9 @@ int64_t view_horizon_ns(const struct view *v)
     return not_expired(v, &v->tenants.items[0], INT64_MIN);
 }
 
-bool view_has_deleted_traces(const struct view *v)
-{
-    return v->deletions->traces_count > 0;
-}
-
 bool view_trace_is_deleted(const struct view *v, uint32_t source, const uint8_t trace_id[TRACE_ID_BYTES])
 {
-    const struct manifest *m = v->manifest;
-    if (v->deletions->traces_count == 0)
-        return false;
-    uint64_t age = source < m->segments_count ? seg_age(m->segments[source].row.gen) : head_gen(m->heads[source - m->segments_count]);
-    return deletion_set_has_trace(v->deletions, view_tenant(v), trace_id, age);
+    return deletion_set_has_trace(v->deletions, view_tenant(v), trace_id, age_of(v->manifest, source));
 }
 
 bool view_span_horizons_differ(const struct view *v)

@@ -310,9 +310,27 @@ static int masked_runs(struct store *st, uint32_t *runs_out)
     return masked;
 }
 
+// The same of blocks of spans.
+static int masked_blocks(struct store *st, uint32_t *blocks_out)
+{
+    struct err err;
+    AUTO(arena_done) struct arena a;
+    AUTO(view_endp) struct view *v = NULL;
+    struct view_span_block *blocks;
+    struct view_damage damage = {0};
+    int masked = 0;
+    arena_init(&a, 16 * MIB);
+    must(view_begin(st, SLICE("t"), &v, &err), &err);
+    must(view_span_blocks(v, INT64_MIN, INT64_MAX, false, &a, &blocks, blocks_out, &damage, &err),
+         &err);
+    for (uint32_t i = 0; i < *blocks_out; i++)
+        masked += blocks[i].masked;
+    return masked;
+}
+
 static void test_other_segments_are_read_as_before(void)
 {
-    uint32_t runs;
+    uint32_t runs, blocks;
     new_dir("other", 0);
     struct store *st = open_store(false);
     push(st, "t", 1, 10);
@@ -326,12 +344,17 @@ static void test_other_segments_are_read_as_before(void)
        "two streams of the segment that has a deleted trace are masked, four are not");
     delete_trace(st, "t", 3);
     delete_trace(st, "u", 2);
+    ok(masked_blocks(st, &blocks) == 2 && blocks == 3, "so are two of three blocks of spans");
     ok(masked_runs(st, &runs) == 4 && shows(st, "t", 2, 1),
-       "so of two traces; another tenant's changes nothing");
+       "so with two traces; another tenant's changes nothing");
     struct err err;
     must(store_delete_cancel(st, SLICE("t"), id, false, &err), &err);
     ok(masked_runs(st, &runs) == 2 && shows(st, "t", 1, 1) && shows(st, "t", 3, 0),
        "one taken back masks nothing");
+    push(st, "t", 3, 40);
+    seal(st);
+    ok(masked_runs(st, &runs) == 2 && runs == 8 && shows(st, "t", 3, 1),
+       "a segment that is younger than the request is not masked");
     store_close(st);
 }
 

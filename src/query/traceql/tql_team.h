@@ -17,7 +17,7 @@ struct tql_worker { // one thread's
     struct tql_team *team;
     struct arena arena;   // results; the query's takes it over at the end
     struct arena block;   // of the block, or the trace, in hand
-    uint32_t source;      // of the open block
+    const struct view_span_block *opened; // the open block
     struct arena scratch; // rewound
     struct trace_stats stats;
     const char **warnings; // arena

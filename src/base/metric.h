@@ -70,6 +70,7 @@
     X(COMPACTION_WRITTEN_BYTES, "mstore_compaction_written_bytes_total", "", "Bytes of segment files that rewrites made.") \
     X(DUPLICATE_SPANS, "mstore_dropped_spans_total", "reason=\"duplicate\"", "Spans taken away, by reason.") \
     X(EXPIRED_SPANS, "mstore_dropped_spans_total", "reason=\"expired\"", "Spans taken away, by reason.") \
+    X(DELETED_SPANS, "mstore_dropped_spans_total", "reason=\"deleted\"", "Spans taken away, by reason.") \
     X(QUERIES, "mstore_queries_total", "", "Queries run.")                                         \
     X(QUERY_FAILURES, "mstore_query_failures_total", "", "Queries answered with an error.")        \
     X(QUERY_LINES, "mstore_query_lines_total", "", "Lines scanned by queries.")                    \

@@ -1,9 +1,12 @@
-/* api_delete.c -- requests to delete log entries, their list, taking them back: loki-http.md 15. */
+/*
+ * api_delete.c -- requests to delete log entries, their list, taking them back: loki-http.md 15; and, our own, requests to
+ * delete a trace (docs/api.md "Deleting").
+ */
 #include "server/route.h"
 
 #include "base/clock.h"
 #include "base/jsonout.h"
-#include "server/params.h"
+#include "server/params_trace.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -58,15 +61,31 @@ static bool read_request(const struct request *rq, struct store_deletion *out, s
     return true;
 }
 
+static void put_accepted(uint64_t id, struct response *rs)
+{
+    rs->status = 204;
+    (void)snprintf(rs->delete_request_id, sizeof rs->delete_request_id, "%08" PRIx64, id);
+}
+
 static bool create(const struct app *app, const struct request *rq, struct response *rs, struct err *err)
 {
     struct store_deletion request;
     uint64_t id;
     if (!read_request(rq, &request, err) || !store_delete(app->store, &request, &id, err))
         return false;
-    rs->status = 204;
-    (void)snprintf(rs->delete_request_id, sizeof rs->delete_request_id, "%08" PRIx64, id);
+    put_accepted(id, rs);
     return true;
+}
+
+void api_delete_trace(const struct app *app, const struct request *rq, struct response *rs)
+{
+    struct err err;
+    uint8_t trace_id[TRACE_ID_BYTES];
+    uint64_t id;
+    if (params_trace_id(rq->name, trace_id, &err) && store_delete_trace(app->store, rq->tenant, trace_id, &id, &err))
+        put_accepted(id, rs);
+    else
+        response_error(rs, &err, false);
 }
 
 // --- listing ----------------------------------------------------------------------------------------
@@ -81,7 +100,8 @@ static void put_deletion(struct buf *b, const struct store_deletion *d)
     // The receipt, in fields of our own.
     if (d->done_ns != 0)
         buf_printf(b, ",\"processed_at\":%" PRId64, d->done_ns / NS_PER_S);
-    buf_printf(b, ",\"deleted_entries\":%" PRIu64 ",\"deleted_bytes\":%" PRIu64 "}", d->entries, d->line_bytes);
+    buf_printf(b, ",\"deleted_entries\":%" PRIu64 ",\"deleted_spans\":%" PRIu64 ",\"deleted_bytes\":%" PRIu64 "}", d->entries,
+               d->spans, d->line_bytes + d->span_bytes);
 }
 
 static bool list(const struct app *app, const struct request *rq, struct response *rs, struct err *err)

@@ -1,4 +1,4 @@
-/* api_trace_tree.c -- our own: a trace with its log entries (docs/api.md, "A trace and its logs"). */
+/* api_trace_tree.c -- our own: a trace with its log entries (docs/api.md, "A trace and its logs"); DELETE is api_delete.c's. */
 #include "server/api_trace.h"
 
 #include "base/limits.h"
@@ -47,5 +47,8 @@ static bool answer(const struct app *app, const struct request *rq, struct respo
 
 void api_trace_tree(const struct app *app, const struct request *rq, struct response *rs)
 {
-    api_trace_answer(answer, app, rq, rs);
+    if (rq->method == METHOD_DELETE)
+        api_delete_trace(app, rq, rs);
+    else
+        api_trace_answer(answer, app, rq, rs);
 }

@@ -59,7 +59,7 @@ static const struct route routes[] = {
     {"/api/v2/search/tag/{tag}/values", GET, ROUTE_QUERY, TENANT_NAME, false, api_trace_values_v2},
     {"/api/metrics/query_range", GET, ROUTE_QUERY, TENANT_NAME, false, api_trace_metrics},
     {"/api/metrics/query", GET, ROUTE_QUERY, TENANT_NAME, false, api_trace_metrics_instant},
-    {"/mstore/api/v1/trace/{name}", GET, ROUTE_QUERY, TENANT_NAME, false, api_trace_tree},
+    {"/mstore/api/v1/trace/{name}", GET | METHOD_DELETE, ROUTE_QUERY, TENANT_NAME, false, api_trace_tree},
     {"/api/echo", GET, ROUTE_STATUS, TENANT_NONE, true, api_trace_echo},
     {"/api/status/buildinfo", GET, ROUTE_STATUS, TENANT_NONE, false, api_trace_buildinfo},
 };

@@ -65,6 +65,7 @@ void api_index_shards(const struct app *app, const struct request *rq, struct re
 void api_index_volume(const struct app *app, const struct request *rq, struct response *rs);
 void api_index_volume_range(const struct app *app, const struct request *rq, struct response *rs);
 void api_delete(const struct app *app, const struct request *rq, struct response *rs);
+void api_delete_trace(const struct app *app, const struct request *rq, struct response *rs);
 void api_detected_labels(const struct app *app, const struct request *rq, struct response *rs);
 void api_detected_fields(const struct app *app, const struct request *rq, struct response *rs);
 void api_detected_field_values(const struct app *app, const struct request *rq, struct response *rs);

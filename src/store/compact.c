@@ -129,7 +129,33 @@ static void note_clean(struct store *st, uint64_t id, uint64_t gen)
 
 static bool is_about(const struct deletion *d, const struct index_segment *row)
 {
-    return seg_age(row->gen) <= d->age_max && row->entries > 0 && row->min_ns < d->to_ns && row->max_ns >= d->from_ns;
+    if (seg_age(row->gen) > d->age_max)
+        return false;
+    if (d->by_trace)
+        return row->entries > 0 || row->spans > 0;
+    return row->entries > 0 && row->min_ns < d->to_ns && row->max_ns >= d->from_ns;
+}
+
+static bool note_ref(void *ctx, const struct trace_ref *ref, struct err *err)
+{
+    (void)ref, (void)err;
+    *(bool *)ctx = true;
+    return true;
+}
+
+// By its trace table. What cannot be read may have.
+static bool may_hold_trace(const struct deletion *d, struct seg *seg)
+{
+    struct err ignored;
+    bool found = false;
+    uint64_t hash = trace_hash(d->trace_id);
+    if (!seg_load_spans(seg, &ignored))
+        return true;
+    const struct seg_span_tenant *t = seg_span_tenant(seg, d->tenant);
+    if (t == NULL)
+        return false;
+    return !seg_find_trace(seg, &t->spans, TRACE_REF_SPANS, hash, note_ref, &found, &ignored) ||
+           !seg_find_trace(seg, &t->entries, TRACE_REF_ENTRIES, hash, note_ref, &found, &ignored) || found;
 }
 
 // Whether the segment has runs of a stream and a time that the request is about. What cannot be read may have.
@@ -137,6 +163,8 @@ static bool may_hold(const struct deletion *d, struct seg *seg)
 {
     AUTO(seg_directory_done) struct seg_directory directory = {0};
     struct err ignored;
+    if (d->by_trace)
+        return may_hold_trace(d, seg);
     if (!seg_read_directory(seg, &directory, &ignored))
         return true;
     for (size_t i = 0; i < directory.streams_count; i++) {
@@ -327,6 +355,7 @@ static void count(const struct compaction *c, const struct seg_merge_stats *stat
     metric_add(COUNTER_EXPIRED_ENTRIES, stats->expired);
     metric_add(COUNTER_DUPLICATE_SPANS, stats->spans_duplicate);
     metric_add(COUNTER_EXPIRED_SPANS, stats->spans_expired);
+    metric_add(COUNTER_DELETED_SPANS, stats->spans_deleted);
 }
 
 // Receipts count what the rewrite removed; its output holds nothing of what was due.
@@ -353,7 +382,7 @@ static bool run(struct compaction *c)
             c->st->dropped_at = c->st->last_number;
         publish_unlink(c->st, c->gens, c->count);
         retain_forget(c->st, c->gens, c->count);
-        settle_requests(c, row.entries > 0);
+        settle_requests(c, row.entries + row.spans > 0);
         if (c->count == 1)
             note_rewritten(c->st, c->gens[0], c->gen);
         metric_observe_ns(HISTOGRAM_COMPACTION_SECONDS, clock_mono_ns() - begun_ns);

@@ -4,6 +4,7 @@
  *     deletions   u32 "MDEL"  u32 version  varint count, then per request:
  *                     u64 id  bytes tenant  bytes query  i64 from  i64 to  i64 created  u64 greatest age
  *                     i64 done (0: not)  varint entries  varint bytes of lines
+ *                     varint spans  varint bytes of spans (not in version 1)
  *                 u64 XXH3-64 of all before
  *
  * Threads: any; one change at a time.
@@ -14,8 +15,10 @@
 #include "base/codec.h"
 #include "base/fs.h"
 #include "base/hash.h"
+#include "base/hex.h"
 #include "base/limits.h"
 #include "store/segment/seg.h"
+#include "store/segment/trace_table.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -24,7 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VERSION = 1, PATH_BYTES = 4096 };
+enum { VERSION = 2, VERSION_WITHOUT_SPANS = 1, PATH_BYTES = 4096 };
 #define MAGIC UINT32_C(0x4c45444d) // "MDEL"
 
 struct deletions {
@@ -72,7 +75,14 @@ void deletion_set_unref(struct deletion_set *set)
     for (size_t i = 0; i < set->count; i++)
         deletion_unref(set->items[i]);
     free(set->items);
+    free(set->traces);
     free(set);
+}
+
+static int by_trace_id(const void *a, const void *b)
+{
+    const struct deletion *const *x = a, *const *y = b;
+    return memcmp((*x)->trace_id, (*y)->trace_id, TRACE_ID_BYTES);
 }
 
 // With the lock: makes the active set anew.
@@ -82,12 +92,17 @@ static void renew_active(struct deletions *d)
     assert(set != NULL);
     atomic_init(&set->refs, 1);
     set->items = calloc(d->count + 1, sizeof(struct deletion *));
-    assert(set->items != NULL);
+    set->traces = calloc(d->count + 1, sizeof(struct deletion *));
+    assert(set->items != NULL && set->traces != NULL);
     for (size_t i = 0; i < d->count; i++)
         if (d->items[i]->done_ns == 0) {
             atomic_fetch_add_explicit(&d->items[i]->refs, 1, memory_order_relaxed);
             set->items[set->count++] = d->items[i];
+            if (d->items[i]->by_trace)
+                set->traces[set->traces_count++] = d->items[i];
         }
+    if (set->traces_count > 0)
+        qsort(set->traces, set->traces_count, sizeof(struct deletion *), by_trace_id);
     deletion_set_unref(d->active);
     d->active = set;
 }
@@ -107,6 +122,25 @@ static void remove_at(struct deletions *d, size_t at)
     memmove(d->items + at, d->items + at + 1, (--d->count - at) * sizeof(struct deletion *));
 }
 
+static const char TRACE_BEGIN[] = "{ trace:id = \"", TRACE_END[] = "\" }";
+enum { TRACE_BEGIN_CHARS = sizeof TRACE_BEGIN - 1, TRACE_END_CHARS = sizeof TRACE_END - 1, TRACE_HEX_CHARS = 2 * TRACE_ID_BYTES };
+
+static void put_trace_query(struct buf *b, const uint8_t trace_id[TRACE_ID_BYTES])
+{
+    buf_put_cstr(b, TRACE_BEGIN);
+    for (size_t i = 0; i < TRACE_ID_BYTES; i++)
+        buf_printf(b, "%02x", trace_id[i]);
+    buf_put_cstr(b, TRACE_END);
+}
+
+static bool get_trace_query(struct slice text, uint8_t trace_id_out[TRACE_ID_BYTES])
+{
+    return text.len == TRACE_BEGIN_CHARS + TRACE_HEX_CHARS + TRACE_END_CHARS && slice_starts(text, SLICE(TRACE_BEGIN)) &&
+           slice_eq(slice_from(text, text.len - TRACE_END_CHARS), SLICE(TRACE_END)) &&
+           hex_decode(slice_of(text.ptr + TRACE_BEGIN_CHARS, TRACE_HEX_CHARS), trace_id_out, TRACE_ID_BYTES);
+}
+
+// What the text of a log query means.
 static bool parse(const struct deletions *d, struct deletion *item, struct err *err)
 {
     if (d->ops == NULL)
@@ -132,8 +166,10 @@ static void put_all(const struct deletions *d, struct buf *b)
         put_i64(b, item->created_ns);
         put_u64(b, item->age_max);
         put_i64(b, item->done_ns);
-        put_varint(b, item->entries);
-        put_varint(b, item->line_bytes);
+        put_varint(b, item->removed.entries);
+        put_varint(b, item->removed.line_bytes);
+        put_varint(b, item->removed.spans);
+        put_varint(b, item->removed.span_bytes);
     }
     put_u64(b, hash64(buf_slice(b)));
 }
@@ -150,7 +186,7 @@ static bool write_file(const struct deletions *d, struct err *err)
            fs_rename(tmp, d->path, err) && fs_sync_dir(d->dir, err);
 }
 
-static bool get_one(struct deletions *d, struct rd *r, struct err *err)
+static bool get_one(struct deletions *d, struct rd *r, uint32_t version, struct err *err)
 {
     struct deletion *item = calloc(1, sizeof *item);
     assert(item != NULL);
@@ -163,12 +199,18 @@ static bool get_one(struct deletions *d, struct rd *r, struct err *err)
     item->created_ns = rd_i64(r);
     item->age_max = rd_u64(r);
     item->done_ns = rd_i64(r);
-    item->entries = rd_varint(r);
-    item->line_bytes = rd_varint(r);
+    item->removed.entries = rd_varint(r);
+    item->removed.line_bytes = rd_varint(r);
+    if (version != VERSION_WITHOUT_SPANS) {
+        item->removed.spans = rd_varint(r);
+        item->removed.span_bytes = rd_varint(r);
+    }
     append(d, item);
     if (r->bad)
         return err_set(err, ERR_CORRUPT, "%s: contents do not add up", d->path);
-    return item->done_ns != 0 || parse(d, item, err) || err_wrap(err, "%s", d->path);
+    item->ops = d->ops;
+    item->by_trace = get_trace_query(item->query, item->trace_id);
+    return item->done_ns != 0 || item->by_trace || parse(d, item, err) || err_wrap(err, "%s", d->path);
 }
 
 static bool get_all(struct deletions *d, struct slice bytes, struct err *err)
@@ -181,11 +223,11 @@ static bool get_all(struct deletions *d, struct slice bytes, struct err *err)
         return err_set(err, ERR_CORRUPT, "%s: checksum does not match", d->path);
     struct rd r = rd_of(bytes);
     uint32_t magic = rd_u32(&r), version = rd_u32(&r);
-    if (magic != MAGIC || version != VERSION)
-        return err_set(err, ERR_CORRUPT, "%s: version %u, this program reads %d", d->path, version, VERSION);
+    if (magic != MAGIC || version < VERSION_WITHOUT_SPANS || version > VERSION)
+        return err_set(err, ERR_CORRUPT, "%s: version %u, this program reads those up to %d", d->path, version, VERSION);
     uint64_t count = rd_varint_max(&r, rd_left(&r));
     for (uint64_t i = 0; i < count; i++)
-        if (!get_one(d, &r, err))
+        if (!get_one(d, &r, version, err))
             return false;
     return (!r.bad && rd_left(&r) == 0) || err_set(err, ERR_CORRUPT, "%s: contents do not add up", d->path);
 }
@@ -313,8 +355,7 @@ static bool add_locked(struct deletions *d, struct deletion *item, uint64_t *id_
     return true;
 }
 
-bool deletions_add(struct deletions *d, const struct store_deletion *request, uint64_t age_max, uint64_t *id_out,
-                   struct err *err)
+static struct deletion *new_item(const struct store_deletion *request, uint64_t age_max)
 {
     struct deletion *item = calloc(1, sizeof *item);
     assert(item != NULL);
@@ -325,12 +366,41 @@ bool deletions_add(struct deletions *d, const struct store_deletion *request, ui
     item->to_ns = request->to_ns;
     item->created_ns = clock_wall_ns();
     item->age_max = age_max;
-    bool good = parse(d, item, err);
+    return item;
+}
+
+// Consumes the caller's reference.
+static bool add(struct deletions *d, struct deletion *item, uint64_t *id_out, struct err *err)
+{
     pthread_mutex_lock(&d->lock);
-    good = good && add_locked(d, item, id_out, err);
+    bool good = add_locked(d, item, id_out, err);
     pthread_mutex_unlock(&d->lock);
     deletion_unref(item); // the list has its own
     return good;
+}
+
+bool deletions_add(struct deletions *d, const struct store_deletion *request, uint64_t age_max, uint64_t *id_out,
+                   struct err *err)
+{
+    struct deletion *item = new_item(request, age_max);
+    if (parse(d, item, err))
+        return add(d, item, id_out, err);
+    deletion_unref(item);
+    return false;
+}
+
+bool deletions_add_trace(struct deletions *d, struct slice tenant, const uint8_t trace_id[TRACE_ID_BYTES], uint64_t age_max,
+                         uint64_t *id_out, struct err *err)
+{
+    AUTO(buf_done) struct buf query;
+    buf_init(&query, 0);
+    put_trace_query(&query, trace_id);
+    struct store_deletion request = {.tenant = tenant, .query = buf_slice(&query), .from_ns = INT64_MIN, .to_ns = INT64_MAX};
+    struct deletion *item = new_item(&request, age_max);
+    item->ops = d->ops;
+    item->by_trace = true;
+    memcpy(item->trace_id, trace_id, TRACE_ID_BYTES);
+    return add(d, item, id_out, err);
 }
 
 static size_t find(const struct deletions *d, struct slice tenant, uint64_t id)
@@ -374,9 +444,12 @@ bool deletions_count(struct deletions *d, const struct deletion_set *set, const 
     bool any = false;
     pthread_mutex_lock(&d->lock);
     for (size_t i = 0; i < set->count; i++) {
-        set->items[i]->entries += counts[i].entries;
-        set->items[i]->line_bytes += counts[i].line_bytes;
-        any = any || counts[i].entries > 0;
+        struct deletion_count *removed = &set->items[i]->removed;
+        removed->entries += counts[i].entries;
+        removed->line_bytes += counts[i].line_bytes;
+        removed->spans += counts[i].spans;
+        removed->span_bytes += counts[i].span_bytes;
+        any = any || counts[i].entries + counts[i].spans > 0;
     }
     bool good = !any || write_file(d, err);
     pthread_mutex_unlock(&d->lock);
@@ -417,8 +490,10 @@ bool deletions_list(struct deletions *d, struct slice tenant, struct arena *a, s
                                                  .to_ns = item->to_ns,
                                                  .created_ns = item->created_ns,
                                                  .done_ns = item->done_ns,
-                                                 .entries = item->entries,
-                                                 .line_bytes = item->line_bytes};
+                                                 .entries = item->removed.entries,
+                                                 .line_bytes = item->removed.line_bytes,
+                                                 .spans = item->removed.spans,
+                                                 .span_bytes = item->removed.span_bytes};
     }
     pthread_mutex_unlock(&d->lock);
     *out = items;
@@ -435,6 +510,27 @@ bool deletion_selects_stream(const struct deletion *d, struct slice tenant, stru
 
 bool deletion_selects(const struct deletion *d, const struct store_arrival *entry, uint64_t age, void *space)
 {
+    uint8_t trace_id[TRACE_ID_BYTES];
+    if (d->by_trace)
+        return age <= d->age_max && trace_id_of_entry(entry->metadata, trace_id) &&
+               memcmp(trace_id, d->trace_id, TRACE_ID_BYTES) == 0;
     return entry->time_ns >= d->from_ns && entry->time_ns < d->to_ns && age <= d->age_max &&
            (!d->by_line || d->ops->match(d->filter, entry, space));
+}
+
+bool deletion_set_has_trace(const struct deletion_set *set, struct slice tenant, const uint8_t trace_id[TRACE_ID_BYTES],
+                            uint64_t age)
+{
+    size_t low = 0, high = set->traces_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (memcmp(set->traces[middle]->trace_id, trace_id, TRACE_ID_BYTES) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < set->traces_count && memcmp(set->traces[low]->trace_id, trace_id, TRACE_ID_BYTES) == 0; low++)
+        if (slice_eq(set->traces[low]->tenant, tenant) && age <= set->traces[low]->age_max)
+            return true;
+    return false;
 }

@@ -215,10 +215,10 @@ static bool is_hidden(struct run_loader *l, const struct view_run *run, struct s
 {
     const struct run_mask *mask = run->mask;
     entry->time_ns = e->times_ns[n];
-    if (mask->by_line) {
+    if (mask->by_line)
         entry->line = slice_of(e->lines[n], e->line_bytes[n]);
+    if (mask->by_line || mask->by_trace)
         entry->metadata = e->metadata[n];
-    }
     for (size_t i = 0; i < mask->deletions_count; i++)
         if (deletion_selects(mask->deletions[i], entry, run->order >> 24, l->space))
             return true;
@@ -280,7 +280,7 @@ bool run_load(struct run_loader *l, const struct view_run *run, unsigned columns
 {
     if (run->mask == NULL)
         return load(l, run, columns, out, err);
-    unsigned needed = VIEW_TIMES | (run->mask->by_line ? VIEW_LINES | VIEW_METADATA : 0U);
+    unsigned needed = VIEW_TIMES | (run->mask->by_line ? VIEW_LINES | VIEW_METADATA : 0U) | (run->mask->by_trace ? VIEW_METADATA : 0U);
     if (!load(l, run, columns | needed, out, err))
         return false;
     apply_mask(l, run, out);

@@ -347,6 +347,17 @@ bool store_delete(struct store *st, const struct store_deletion *request, uint64
     return true;
 }
 
+bool store_delete_trace(struct store *st, struct slice tenant, const uint8_t trace_id[TRACE_ID_BYTES], uint64_t *id_out,
+                        struct err *err)
+{
+    uint64_t age;
+    if (!may_write(st, err) || !end_generation(st, &age, err) ||
+        !deletions_add_trace(st->deletions, tenant, trace_id, age, id_out, err))
+        return false;
+    metric_add(COUNTER_DELETE_REQUESTS, 1);
+    return true;
+}
+
 bool store_delete_cancel(struct store *st, struct slice tenant, uint64_t id, bool force, struct err *err)
 {
     int64_t since_ns = force ? INT64_MIN : clock_wall_ns() - st->options.delete_delay_ns;

@@ -109,7 +109,7 @@ struct store_options {
     uint64_t head_bytes_max;   // 0: HEAD_BYTES_MAX_DEFAULT
     int64_t head_idle_ns;      // 0: HEAD_IDLE_NS_DEFAULT
     struct retention retention; // all zero: everything is kept
-    const struct store_filter_ops *filter_ops; // NULL: nothing can be deleted
+    const struct store_filter_ops *filter_ops; // NULL: only traces can be deleted
     int64_t delete_delay_ns;   // how long a request to delete can be taken back before entries are gone for good
     uint64_t disk_bytes_max;   // of segments and logs; above it the oldest segments go. 0: no cap
     uint64_t disk_low_bytes;   // pushes are refused (ERR_FULL) while the disk has less left. 0: never
@@ -332,6 +332,7 @@ struct view_span_block {
     uint32_t source; // opaque: segment or head; equal sources never hold a span twice
     uint32_t block;  // opaque
     struct span_block_stats stats;
+    bool masked; // it may have spans of deleted traces: view_trace_is_deleted()
 };
 
 // Segments that could not be read and were left out; the last one's text.
@@ -353,6 +354,9 @@ MUST_CHECK bool view_span_block_open(struct view *view, const struct view_span_b
 int64_t view_span_horizon(const struct view *view, const struct span_resource *resource);
 // Whether view_span_horizon() may differ from one resource to another.
 bool view_span_horizons_differ(const struct view *view);
+
+// Whether the view's tenant's trace is deleted, as far as it lies in a block's source. Any thread.
+bool view_trace_is_deleted(const struct view *view, uint32_t source, const uint8_t trace_id[TRACE_ID_BYTES]);
 
 // Every span of a trace that the view has, wherever it is stored, each once (the oldest stored stays), by start time, then
 // span ID. In `a`. Any thread; after view_settle() every segment is asked, not the index.
@@ -392,11 +396,16 @@ struct store_deletion {
     int64_t created_ns;
     int64_t done_ns; // when the last of them was gone for good; 0: not yet
     uint64_t entries, line_bytes; // gone so far
+    uint64_t spans, span_bytes;   // likewise; bytes of their messages (span_put())
 };
 
 // Hides what the request selects (tenant, query, from, to) among what is stored now; entries that come later stay. Effective for
 // views begun later, and durable, on true. ERR_INPUT: the query; ERR_LIMIT: too many requests; else as store_append().
 MUST_CHECK bool store_delete(struct store *store, const struct store_deletion *request, uint64_t *id_out, struct err *err);
+// Likewise for a trace: its spans, and the log entries whose structured metadata has its ID as `trace_id`, of any time. Its `query`
+// is the TraceQL that selects it. Whether there is such a trace does not matter.
+MUST_CHECK bool store_delete_trace(struct store *store, struct slice tenant, const uint8_t trace_id[TRACE_ID_BYTES],
+                                   uint64_t *id_out, struct err *err);
 // Takes a request back: what is not gone for good shows again. ERR_NOT_FOUND; ERR_INPUT when it is done, or, unless
 // `force`, when its delay is over.
 MUST_CHECK bool store_delete_cancel(struct store *store, struct slice tenant, uint64_t id, bool force, struct err *err);

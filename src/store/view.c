@@ -196,6 +196,8 @@ struct selecting {
     size_t slots_room;
     uint64_t gen;    // of the segment or head being visited
     uint32_t source; // its number in the view
+    // Which sources may have something of the tenant's deleted traces; NULL: none was asked about.
+    enum traced { TRACED_UNKNOWN, TRACED_NO, TRACED_MAYBE } *traced;
 };
 
 #define NO_STREAM UINT32_MAX
@@ -471,6 +473,7 @@ bool view_mask(const struct view *v, uint32_t tenant, struct slice labels, int64
             return arena_ok(a, "deletions of a stream", err);
         mask.deletions[mask.deletions_count++] = d;
         mask.by_line = mask.by_line || d->by_line;
+        mask.by_trace = mask.by_trace || d->by_trace;
     }
     *mask_out = NULL;
     if (mask.from_ns <= min_ns && mask.deletions_count == 0)
@@ -495,19 +498,52 @@ static bool hides_all(const struct run_mask *mask, const struct view_run *run)
 {
     for (size_t i = 0; i < mask->deletions_count; i++) {
         const struct deletion *d = mask->deletions[i];
-        if (!d->by_line && run->min_ns >= d->from_ns && run->max_ns < d->to_ns && run->order >> 24 <= d->age_max)
+        if (!d->by_line && !d->by_trace && run->min_ns >= d->from_ns && run->max_ns < d->to_ns && run->order >> 24 <= d->age_max)
             return true;
     }
     return run->max_ns < mask->from_ns;
 }
 
-// Whether something of a run is hidden, or may be.
-static bool hides_some(const struct run_mask *mask, const struct view_run *run)
+static uint64_t age_of(const struct manifest *m, uint32_t source)
 {
-    bool some = run->min_ns < mask->from_ns;
+    return source < m->segments_count ? seg_age(m->segments[source].row.gen) : head_gen(m->heads[source - m->segments_count]);
+}
+
+bool view_may_have_deleted_trace(struct view *v, uint32_t tenant, uint32_t source)
+{
+    const struct manifest *m = v->manifest;
+    const struct tenant *t = &v->tenants.items[tenant];
+    for (size_t i = 0; i < v->deletions->traces_count; i++) {
+        const struct deletion *d = v->deletions->traces[i];
+        if (!slice_eq(d->tenant, t->name) || age_of(m, source) > d->age_max)
+            continue;
+        if (v->settled || source >= m->segments_count ||
+            (t->known && index_may_have_trace(&v->read, t->ns, m->segments[source].row.gen, trace_hash(d->trace_id))))
+            return true;
+    }
+    return false;
+}
+
+// The same, asked of the index once for each source.
+static bool is_traced(struct selecting *s, uint32_t tenant, uint32_t source)
+{
+    const struct manifest *m = s->view->manifest;
+    if (s->traced == NULL)
+        s->traced = arena_zalloc(s->a, (m->segments_count + m->heads_count) * sizeof *s->traced);
+    if (s->traced == NULL)
+        return true; // the arena is full: it may
+    if (s->traced[source] == TRACED_UNKNOWN)
+        s->traced[source] = view_may_have_deleted_trace(s->view, tenant, source) ? TRACED_MAYBE : TRACED_NO;
+    return s->traced[source] == TRACED_MAYBE;
+}
+
+// Whether something of a run is hidden, or may be.
+static bool hides_some(struct selecting *s, uint32_t tenant, const struct run_mask *mask, const struct view_run *run)
+{
+    bool some = run->min_ns < mask->from_ns || (mask->by_trace && is_traced(s, tenant, run->source));
     for (size_t i = 0; i < mask->deletions_count && !some; i++) {
         const struct deletion *d = mask->deletions[i];
-        some = run->min_ns < d->to_ns && run->max_ns >= d->from_ns && run->order >> 24 <= d->age_max;
+        some = !d->by_trace && run->min_ns < d->to_ns && run->max_ns >= d->from_ns && run->order >> 24 <= d->age_max;
     }
     return some;
 }
@@ -534,7 +570,7 @@ static bool mask_stream(struct selecting *s, size_t first, size_t end, int64_t e
             s->runs_pruned++;
             continue;
         }
-        run.mask = mask != NULL && hides_some(mask, &run) ? mask : NULL;
+        run.mask = mask != NULL && hides_some(s, stream->tenant, mask, &run) ? mask : NULL;
         s->runs[(*kept)++] = run;
     }
     return true;
@@ -554,6 +590,7 @@ static bool mask_runs(struct selecting *s, struct err *err)
             continue;
         if (s->streams[stream].tenant != tenant) {
             tenant = s->streams[stream].tenant;
+            s->traced = NULL;
             struct slice name = v->tenants.items[tenant].name;
             earliest_ns = retention_horizon(retention_bounds(v->retention, name).shortest_ns, v->now_ns);
         }
@@ -638,6 +675,11 @@ int64_t view_entry_horizon(const struct view *v, struct slice labels)
 int64_t view_horizon_ns(const struct view *v)
 {
     return not_expired(v, &v->tenants.items[0], INT64_MIN);
+}
+
+bool view_trace_is_deleted(const struct view *v, uint32_t source, const uint8_t trace_id[TRACE_ID_BYTES])
+{
+    return deletion_set_has_trace(v->deletions, view_tenant(v), trace_id, age_of(v->manifest, source));
 }
 
 bool view_span_horizons_differ(const struct view *v)

@@ -19,6 +19,7 @@ struct listing {
     int64_t from_ns, to_ns;
     bool running;
     uint32_t source;
+    bool masked; // blocks of the source
     struct view_span_block *items;
     size_t count, room;
 };
@@ -33,7 +34,7 @@ static bool add_block(void *ctx, uint32_t block, const struct span_block_stats *
         return true;
     if (!arena_grow(l->a, (void **)&l->items, sizeof *l->items, l->count, &l->room))
         return arena_ok(l->a, "blocks of spans", err);
-    l->items[l->count++] = (struct view_span_block){l->source, block, *stats};
+    l->items[l->count++] = (struct view_span_block){l->source, block, *stats, l->masked};
     return true;
 }
 
@@ -84,12 +85,15 @@ bool view_span_blocks(struct view *v, int64_t from_ns, int64_t to_ns, bool runni
     struct listing l = {.a = a, .from_ns = from_ns, .to_ns = to_ns, .running = running};
     for (; l.source < m->segments_count; l.source++) {
         struct err why;
+        l.masked = view_may_have_deleted_trace(v, 0, l.source);
         if (!list_segment(&l, view_tenant(v), &m->segments[l.source], &why) && !note_damage(&why, damage, err))
             return false;
     }
-    for (uint32_t i = 0; i < m->heads_count; i++, l.source++)
+    for (uint32_t i = 0; i < m->heads_count; i++, l.source++) {
+        l.masked = view_may_have_deleted_trace(v, 0, l.source);
         if (!head_spans_chunks(head_spans_of(m->heads[i]), view_tenant(v), add_block, &l, err))
             return false;
+    }
     if (l.count > 0)
         qsort(l.items, l.count, sizeof *l.items, newest_first);
     *blocks_out = l.items;
@@ -173,7 +177,8 @@ static bool gather_segment(struct gathering *g, uint64_t gen, struct err *err)
     g->segment = segment_numbered(view_manifest(g->view), gen);
     if (g->segment == NULL) // the manifest is of the index' number (S3), but a reader of a bucket passes it over (F5)
         return true;
-    if (g->segment->row.spans == 0)
+    uint32_t source = (uint32_t)(g->segment - view_manifest(g->view)->segments);
+    if (g->segment->row.spans == 0 || view_trace_is_deleted(g->view, source, g->trace_id))
         return true;
     if (!seg_load_spans(g->segment->seg, err))
         return false;
@@ -259,7 +264,8 @@ bool view_trace(struct view *v, const uint8_t trace_id[TRACE_ID_BYTES], struct a
         return false;
     struct manifest *m = view_manifest(v);
     for (uint32_t i = 0; i < m->heads_count; i++)
-        if (!head_spans_trace(head_spans_of(m->heads[i]), view_tenant(v), trace_id, a, &g.spans, err))
+        if (!view_trace_is_deleted(v, m->segments_count + i, trace_id) &&
+            !head_spans_trace(head_spans_of(m->heads[i]), view_tenant(v), trace_id, a, &g.spans, err))
             return false;
     return settle_spans(&g, out, err);
 }

@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ENTRIES_MAX = 6000, REQUESTS_MAX = 200, STEPS = 260, SEEDS = 4 };
+enum { ENTRIES_MAX = 6000, REQUESTS_MAX = 200, STEPS = 260, SEEDS = 4, TRACES = 20 };
 #define EPOCH_NS (INT64_C(1700000000) * NS_PER_S)
 #define DELAY_NS NS_PER_DAY
 
@@ -32,6 +32,7 @@ struct request {
     uint64_t id;
     int env; // -1: any
     int digit; // the line's last; -1: any
+    int trace; // whose entries it is about, and nothing else: number % TRACES; 0: it is by the others
     int64_t from_ns, to_ns, created_ns;
     int64_t asked; // step
     bool cancelled;
@@ -80,7 +81,9 @@ static bool lives(const struct entry *e)
         return false;
     for (int i = 0; i < requests_count; i++) {
         const struct request *r = &requests[i];
-        if (!r->cancelled && e->pushed < r->asked && (r->env < 0 || r->env == e->env) &&
+        if (r->trace > 0 && r->trace == e->number % TRACES && !r->cancelled && e->pushed < r->asked)
+            return false;
+        if (r->trace == 0 && !r->cancelled && e->pushed < r->asked && (r->env < 0 || r->env == e->env) &&
             (r->digit < 0 || r->digit == e->number % 10) && e->time_ns >= r->from_ns && e->time_ns <= r->to_ns)
             return false;
     }
@@ -200,10 +203,11 @@ static void push_some(struct store *st)
             e = entries[roll((unsigned)entries_count)];
             e.pushed = step;
         }
-        char labels[64], line[32];
+        char labels[64], line[32], trace[64];
         (void)snprintf(labels, sizeof labels, "{env=\"%s\", job=\"%d\"}", envs[e.env], e.job);
         (void)snprintf(line, sizeof line, "line %d", e.number);
-        test_batch_add(&b, labels, e.time_ns, line, NULL);
+        (void)snprintf(trace, sizeof trace, "{trace_id=\"%x\"}", e.number % TRACES);
+        test_batch_add(&b, labels, e.time_ns, line, e.number % TRACES > 0 ? trace : NULL);
         entries[entries_count++] = e;
     }
     if (b.batch.entries_count > 0)
@@ -228,6 +232,18 @@ static void ask(struct store *st)
     struct store_deletion d = {.tenant = SLICE("t"), .query = slice_cstr(text), .from_ns = r->from_ns, .to_ns = r->to_ns + 1};
     must(store_delete(st, &d, &r->id, &err), &err);
     requests_count++;
+}
+
+static void ask_for_trace(struct store *st)
+{
+    struct err err;
+    uint8_t id[TRACE_ID_BYTES];
+    if (requests_count == REQUESTS_MAX)
+        return;
+    struct request *r = &requests[requests_count++];
+    *r = (struct request){.trace = 1 + (int)roll(TRACES - 1), .created_ns = now_ns, .asked = step};
+    test_trace_id((uint64_t)r->trace, id);
+    must(store_delete_trace(st, SLICE("t"), id, &r->id, &err), &err);
 }
 
 static void take_back(struct store *st)
@@ -274,8 +290,10 @@ static void run(uint64_t with)
             push_some(st);
         else if (what < 65)
             must(store_flush(st, &err), &err);
-        else if (what < 72)
+        else if (what < 71)
             ask(st);
+        else if (what < 73)
+            ask_for_trace(st);
         else if (what < 76)
             take_back(st);
         else if (what < 86)

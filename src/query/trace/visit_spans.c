@@ -115,7 +115,7 @@ static bool visit_block(struct visiting *v, const struct view_span_block *block,
         !span_block_column(&b, SPAN_TRACES, err) || !span_block_column(&b, SPAN_STARTS, err))
         return false;
     for (uint32_t t = 0; t < b.stats.traces_count; t++)
-        if (!visit_trace(v, &b, t, err))
+        if (!(block->masked && view_trace_is_deleted(v->view, block->source, b.trace_ids[t])) && !visit_trace(v, &b, t, err))
             return false;
     return true;
 }

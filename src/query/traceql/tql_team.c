@@ -219,6 +219,7 @@ bool tql_worker_open(struct tql_worker *w, uint32_t block, struct span_block *ou
 {
     struct err err;
     arena_reset(&w->block);
+    w->opened = &w->team->blocks[block];
     *damaged_out = false;
     if (view_span_block_open(w->team->view, &w->team->blocks[block], &w->block, out, &err))
         return true;
@@ -249,13 +250,28 @@ static bool leave_expired(struct tql_worker *w, struct tql_rows *r, struct tql_b
     return true;
 }
 
+// Takes rows of deleted traces off.
+static bool leave_deleted(const struct tql_worker *w, struct tql_rows *r, struct tql_bits *rows)
+{
+    const struct span_block *b = r->block;
+    if (!w->opened->masked)
+        return true;
+    if (!tql_rows_column(r, SPAN_TRACES))
+        return false;
+    for (uint32_t t = 0; t < b->stats.traces_count; t++)
+        if (view_trace_is_deleted(w->team->view, w->opened->source, b->trace_ids[t]))
+            for (uint32_t row = b->trace_first[t]; row < b->trace_first[t + 1]; row++)
+                rows->words[row >> 6] &= ~(UINT64_C(1) << (row & 63));
+    return true;
+}
+
 bool tql_worker_rows(struct tql_worker *w, struct tql_rows *r, int64_t from_ns, int64_t to_ns, struct tql_bits *out)
 {
     const struct span_block *b = r->block;
     tql_bits_fill(out, b->spans_count);
     w->stats.spans += b->spans_count;
     w->stats.traces += b->stats.traces_count;
-    if (!leave_expired(w, r, out))
+    if (!leave_expired(w, r, out) || !leave_deleted(w, r, out))
         return false;
     if (from_ns <= b->stats.start_min_ns && b->stats.start_max_ns < to_ns)
         return true;

@@ -17,6 +17,7 @@ struct tql_worker { // one thread's
     struct tql_team *team;
     struct arena arena;   // results; the query's takes it over at the end
     struct arena block;   // of the block, or the trace, in hand
+    const struct view_span_block *opened; // the open block
     struct arena scratch; // rewound
     struct trace_stats stats;
     const char **warnings; // arena
@@ -66,7 +67,7 @@ MUST_CHECK bool tql_worker_may_go_on(struct tql_worker *w);
 
 // Opens a block in w->block, which is emptied. *damaged_out: it cannot be read, a warning says so. False: the task failed.
 MUST_CHECK bool tql_worker_open(struct tql_worker *w, uint32_t block, struct span_block *out, bool *damaged_out);
-// The rows that have not expired and start in [from_ns, to_ns). False: r->err.
+// The rows that have not expired, are not of deleted traces, and start in [from_ns, to_ns). False: r->err.
 MUST_CHECK bool tql_worker_rows(struct tql_worker *w, struct tql_rows *r, int64_t from_ns, int64_t to_ns, struct tql_bits *out);
 // A trace, whole, in w->block, which is emptied; 0 spans: there is none.
 MUST_CHECK bool tql_worker_trace(struct tql_worker *w, const uint8_t trace_id[TRACE_ID_BYTES], struct tql_trace *out);

@@ -64,7 +64,7 @@ bool seg_merge_open(const struct seg_merge_options *options, struct seg_merge **
     m->slots = calloc(m->room, sizeof *m->slots);
     m->used = calloc(m->room, sizeof *m->used);
     m->deleting = calloc(options->deletions_count + 1, sizeof *m->deleting);
-    if (options->deletions_count > 0)
+    if (options->deletions_count > 0 && options->deletions[0]->ops != NULL)
         m->space = options->deletions[0]->ops->space_new();
     assert(m->deleting != NULL && m->sources != NULL && m->here != NULL && m->slots != NULL && m->used != NULL);
     seg_reader_init(&m->reader);

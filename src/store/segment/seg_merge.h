@@ -18,6 +18,7 @@ struct seg_merge_stats {
     uint64_t spans_read, spans_written;
     uint64_t spans_duplicate;
     uint64_t spans_expired;
+    uint64_t spans_deleted;
 };
 
 struct seg_merge_options {

@@ -31,6 +31,9 @@ struct span_merge {
     struct seg_writer *w;
     struct seg_merge_stats *stats;
     struct slice tenant; // in hand
+    size_t *deleting;    // owned; deletions of its traces
+    size_t deleting_count;
+    struct buf deleted; // a span, to know its bytes
     struct arena arena;  // gathered spans of it
     struct gathered *spans;
     size_t count, room;
@@ -66,14 +69,39 @@ static bool is_expired(const struct span_merge *m, const struct span_block *b, c
     return expired;
 }
 
+// Whether a deletion takes the input's span; counted for the first that does.
+static bool is_deleted(struct span_merge *m, const struct span *span, uint32_t input)
+{
+    for (size_t i = 0; i < m->deleting_count; i++) {
+        size_t n = m->deleting[i];
+        const struct deletion *d = m->options->deletions[n];
+        if (m->options->ages[input] > d->age_max || memcmp(span->trace_id, d->trace_id, TRACE_ID_BYTES) != 0)
+            continue;
+        buf_reset(&m->deleted);
+        span_put(&m->deleted, span);
+        m->options->removed[n].spans++;
+        m->options->removed[n].span_bytes += m->deleted.len;
+        m->stats->spans_deleted++;
+        return true;
+    }
+    return false;
+}
+
+static void find_deletions(struct span_merge *m)
+{
+    m->deleting_count = 0;
+    for (size_t i = 0; i < m->options->deletions_count; i++)
+        if (m->options->deletions[i]->by_trace && slice_eq(m->options->deletions[i]->tenant, m->tenant))
+            m->deleting[m->deleting_count++] = i;
+}
+
 static bool write_block(struct span_merge *m, struct span_block *b, const int64_t *horizons, uint32_t input, struct err *err)
 {
-    (void)input;
     for (uint32_t row = 0; row < b->spans_count; row++) {
         struct span span;
         if (!span_block_span(b, row, &span, err))
             return false;
-        if (is_expired(m, b, horizons, row))
+        if (is_expired(m, b, horizons, row) || is_deleted(m, &span, input))
             continue;
         m->stats->spans_written++;
         if (!seg_writer_span(m->w, m->tenant, &span, err))
@@ -111,7 +139,7 @@ static bool gather_block(struct span_merge *m, struct span_block *b, const int64
         struct span span;
         if (!span_block_span(b, row, &span, err))
             return false;
-        if (is_expired(m, b, horizons, row))
+        if (is_expired(m, b, horizons, row) || is_deleted(m, &span, input))
             continue;
         struct slice *resource = &resources[b->resource_of[row]], *scope = &scopes[b->scope_of[row]];
         if (resource->ptr == NULL)
@@ -243,6 +271,7 @@ static struct slice next_tenant(const struct seg_merge_options *o, struct slice 
 
 static bool merge_tenant(struct span_merge *m, uint32_t *reading_out, struct err *err)
 {
+    find_deletions(m);
     if (m->options->inputs_count == 1)
         return each_block(m, write_block, reading_out, err);
     arena_reset(&m->arena);
@@ -264,9 +293,14 @@ bool span_merge(const struct seg_merge_options *options, struct seg_writer *w, s
             return false;
     }
     arena_init(&m.arena, SPAN_MERGE_BYTES_MAX);
+    buf_init(&m.deleted, 0);
+    m.deleting = calloc(options->deletions_count + 1, sizeof *m.deleting);
+    assert(m.deleting != NULL);
     bool good = true;
     while (good && (m.tenant = next_tenant(options, m.tenant)).ptr != NULL)
         good = merge_tenant(&m, reading_out, err);
     arena_done(&m.arena);
+    buf_done(&m.deleted);
+    free(m.deleting);
     return good;
 }

@@ -11,7 +11,6 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
-#include "base/slice_set.h"
 #include "store/state.h"
 #include "store/tenants.h"
 #include "store/view.h"
@@ -19,21 +18,6 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
-
-struct view {
-    struct store *store; // whose list of views it is in; NULL: in none yet
-    struct view *next, *previous; // store's manifest_lock, as the next
-    uint64_t number;              // of the manifest; 0: it is not chosen yet
-    struct manifest *manifest; // one reference
-    struct index *index;       // one reference
-    struct index_read read;    // read_lock, where several threads may ask
-    pthread_mutex_t read_lock;
-    bool settled;
-    struct tenants tenants;
-    const struct retention *retention; // borrowed from the store
-    struct deletion_set *deletions; // one reference
-    int64_t now_ns; // what had expired then is not handed out
-};
 
 struct slice view_tenant(const struct view *v)
 {
@@ -307,7 +291,7 @@ static bool visit_row(void *ctx, size_t at, struct index_row row, struct err *er
     return true;
 }
 
-static bool segment_overlaps(const struct index_segment *row, int64_t from_ns, int64_t to_ns)
+bool view_segment_overlaps(const struct index_segment *row, int64_t from_ns, int64_t to_ns)
 {
     return row->max_ns >= from_ns && row->min_ns < to_ns;
 }
@@ -334,7 +318,7 @@ static bool select_segments(struct selecting *s, struct err *err)
     struct view *v = s->view;
     for (uint32_t i = 0; i < v->manifest->segments_count && s->ids.count > 0; i++) {
         const struct index_segment *row = &v->manifest->segments[i].row;
-        if (!segment_overlaps(row, s->from_ns, s->to_ns))
+        if (!view_segment_overlaps(row, s->from_ns, s->to_ns))
             continue;
         s->gen = row->gen;
         s->source = i;
@@ -418,7 +402,7 @@ static int by_stream_and_time(const void *a, const void *b)
 }
 
 // Nothing of a tenant's before the result can be alive.
-static int64_t not_expired(const struct view *v, const struct tenant *t, int64_t from_ns)
+int64_t view_not_expired(const struct view *v, const struct tenant *t, int64_t from_ns)
 {
     int64_t horizon_ns = retention_horizon(retention_bounds(v->retention, t->name).longest_ns, v->now_ns);
     return horizon_ns > from_ns ? horizon_ns : from_ns;
@@ -429,7 +413,7 @@ static bool select_tenant(struct selecting *s, uint32_t tenant, int64_t from_ns,
                           size_t count, struct err *err)
 {
     s->tenant = tenant;
-    s->from_ns = not_expired(s->view, &s->view->tenants.items[tenant], from_ns);
+    s->from_ns = view_not_expired(s->view, &s->view->tenants.items[tenant], from_ns);
     s->ids = (struct stream_ids){0};
     // Fingerprints are of labels alone.
     s->fingerprints_count = s->slots_room = 0;
@@ -493,8 +477,7 @@ static bool may_mask(const struct view *v, struct slice tenant, int64_t earliest
     return min_ns < earliest_ns;
 }
 
-// Whether nothing of a run is left.
-static bool hides_all(const struct run_mask *mask, const struct view_run *run)
+bool view_hides_all(const struct run_mask *mask, const struct view_run *run)
 {
     for (size_t i = 0; i < mask->deletions_count; i++) {
         const struct deletion *d = mask->deletions[i];
@@ -566,7 +549,7 @@ static bool mask_stream(struct selecting *s, size_t first, size_t end, int64_t e
     }
     for (size_t i = first; i < end; i++) {
         struct view_run run = s->runs[i];
-        if (mask != NULL && hides_all(mask, &run)) {
+        if (mask != NULL && view_hides_all(mask, &run)) {
             s->runs_pruned++;
             continue;
         }
@@ -674,7 +657,7 @@ int64_t view_entry_horizon(const struct view *v, struct slice labels)
 
 int64_t view_horizon_ns(const struct view *v)
 {
-    return not_expired(v, &v->tenants.items[0], INT64_MIN);
+    return view_not_expired(v, &v->tenants.items[0], INT64_MIN);
 }
 
 bool view_trace_is_deleted(const struct view *v, uint32_t source, const uint8_t trace_id[TRACE_ID_BYTES])
@@ -690,337 +673,4 @@ bool view_span_horizons_differ(const struct view *v)
 int64_t view_span_horizon(const struct view *v, const struct span_resource *resource)
 {
     return retention_span_horizon(v->retention, v->tenants.items[0].name, resource->service, v->now_ns);
-}
-
-// --- traces -----------------------------------------------------------------------------------------
-
-// Generations, gathered so that nothing is visited under the lock.
-struct gens {
-    struct arena a;
-    uint64_t *items;
-    size_t count, room;
-};
-
-static bool add_gen(void *ctx, uint64_t gen, struct err *err)
-{
-    struct gens *g = ctx;
-    if (!arena_grow(&g->a, (void **)&g->items, sizeof *g->items, g->count, &g->room))
-        return arena_ok(&g->a, "segments of a trace", err);
-    g->items[g->count++] = gen;
-    return true;
-}
-
-static bool find_gens(struct view *v, uint64_t hash, struct gens *gens, struct err *err)
-{
-    if (v->settled) {
-        for (uint32_t i = 0; i < v->manifest->segments_count; i++)
-            if (!add_gen(gens, v->manifest->segments[i].row.gen, err))
-                return false;
-        return true;
-    }
-    pthread_mutex_lock(&v->read_lock);
-    const struct tenant *t = &v->tenants.items[0];
-    bool good = !t->known || index_trace_segments(&v->read, t->ns, hash, add_gen, gens, err);
-    pthread_mutex_unlock(&v->read_lock);
-    return good;
-}
-
-static int by_age(const void *a, const void *b)
-{
-    uint64_t x = seg_age(*(const uint64_t *)a), y = seg_age(*(const uint64_t *)b);
-    return (x > y) - (x < y);
-}
-
-bool view_trace_segments(struct view *v, uint64_t hash, bool (*visit)(void *ctx, uint64_t gen, struct err *err),
-                         void *ctx, struct err *err)
-{
-    struct gens gens = {0};
-    arena_init(&gens.a, QUERY_ARENA_BYTES_MAX);
-    bool good = find_gens(v, hash, &gens, err);
-    if (gens.count > 0)
-        qsort(gens.items, gens.count, sizeof *gens.items, by_age);
-    for (size_t i = 0; i < gens.count && good; i++)
-        good = visit(ctx, gens.items[i], err);
-    arena_done(&gens.a);
-    return good;
-}
-
-struct block_runs {
-    uint32_t block;
-    struct index_run *items;
-    size_t count, room;
-    struct arena *a;
-};
-
-static bool pick_runs(void *ctx, size_t at, struct index_row row, struct err *err)
-{
-    (void)at;
-    struct block_runs *b = ctx;
-    struct index_run run;
-    bool bad = false;
-    while (index_row_next(&row, &run, &bad)) {
-        if (run.block != b->block)
-            continue;
-        if (!arena_grow(b->a, (void **)&b->items, sizeof *b->items, b->count, &b->room))
-            return arena_ok(b->a, "runs of a block", err);
-        b->items[b->count++] = run;
-    }
-    return !bad || err_set(err, ERR_CORRUPT, "index: broken row of runs");
-}
-
-bool view_stream_block(struct view *v, uint32_t source, struct hash128 fingerprint, uint32_t block,
-                       bool (*visit)(void *ctx, const struct view_run *run, struct slice labels, struct err *err),
-                       void *ctx, struct err *err)
-{
-    assert(!v->settled);
-    const struct tenant *t = &v->tenants.items[0];
-    AUTO(arena_done) struct arena a;
-    arena_init(&a, QUERY_ARENA_BYTES_MAX);
-    uint64_t id, gen = v->manifest->segments[source].row.gen;
-    struct slice labels;
-    struct err why = {0};
-    if (!t->known || !index_find_stream(&v->read, t->ns, fingerprint, &id, &why)) {
-        *err = why;
-        return why.code == ERR_NONE; // a stream that the index does not know: nothing to visit
-    }
-    struct stream_ids ids = {&id, 1};
-    struct block_runs runs = {.block = block, .a = &a};
-    if (!index_labels(&v->read, t->ns, id, &labels, err) ||
-        !index_rows(&v->read, t->ns, gen, &ids, pick_runs, &runs, err))
-        return false;
-    for (size_t i = 0; i < runs.count; i++) {
-        const struct index_run *r = &runs.items[i];
-        const struct run_mask *mask;
-        if (!view_mask(v, 0, labels, r->min_ns, r->max_ns, &a, &mask, err))
-            return false;
-        struct view_run run = {.source = source,
-                               .block = r->block,
-                               .first = r->first,
-                               .entries_count = r->entries_count,
-                               .min_ns = r->min_ns,
-                               .max_ns = r->max_ns,
-                               .line_bytes = r->line_bytes,
-                               .mask = mask,
-                               .order = gen << 24 | r->block};
-        if (mask != NULL && hides_all(mask, &run))
-            continue;
-        if (!visit(ctx, &run, labels, err))
-            return false;
-    }
-    return true;
-}
-
-// --- label names and values -------------------------------------------------------------------------
-
-static bool name_set_add(struct slice_set *set, struct slice name, struct err *err)
-{
-    return slice_set_add(set, name) != SIZE_MAX || arena_ok(set->arena, "label names", err);
-}
-
-static int by_bytes(const void *a, const void *b)
-{
-    return slice_cmp(*(const struct slice *)a, *(const struct slice *)b);
-}
-
-struct naming {
-    struct view *view;
-    const struct tenant *tenant; // being looked at
-    struct slice wanted; // label whose values are asked for; empty: names
-    const struct label_matcher *matchers;
-    size_t matchers_count;
-    int64_t from_ns, to_ns; // whole days
-    struct slice_set set;
-    // While visiting.
-    struct stream_ids ids;
-    bool *active; // of each id
-    struct head_run *head_runs;
-    size_t head_runs_count, head_runs_room;
-};
-
-static bool add_labels(struct naming *n, struct slice labels, struct err *err)
-{
-    struct label label;
-    for (struct labels_walk w = labels_walk(labels); labels_next(&w, &label);) {
-        struct slice name = tenants_label_name(&n->view->tenants, label.name);
-        if (n->wanted.len > 0 && !slice_eq(name, n->wanted))
-            continue;
-        if (!name_set_add(&n->set, n->wanted.len > 0 ? label.value : name, err))
-            return false;
-    }
-    return true;
-}
-
-static bool visit_name(void *ctx, struct slice name, struct err *err)
-{
-    struct naming *n = ctx;
-    return name_set_add(&n->set, n->wanted.len > 0 ? name : tenants_label_name(&n->view->tenants, name), err);
-}
-
-static bool visit_activity(void *ctx, size_t at, struct index_row row, struct err *err)
-{
-    struct naming *n = ctx;
-    struct index_run run;
-    bool bad = false;
-    while (!n->active[at] && index_row_next(&row, &run, &bad))
-        n->active[at] = run.max_ns >= n->from_ns && run.min_ns < n->to_ns;
-    return !bad || err_set(err, ERR_CORRUPT, "index: broken row");
-}
-
-static bool name_matching_segments(struct naming *n, struct err *err)
-{
-    struct view *v = n->view;
-    if (!index_select(&v->read, n->tenant->ns, n->matchers, n->matchers_count, n->set.arena, &n->ids, err))
-        return false;
-    n->active = arena_zalloc(n->set.arena, n->ids.count + 1);
-    if (n->active == NULL)
-        return arena_ok(n->set.arena, "streams of a selection", err);
-    for (uint32_t i = 0; i < v->manifest->segments_count; i++) {
-        const struct index_segment *row = &v->manifest->segments[i].row;
-        if (segment_overlaps(row, n->from_ns, n->to_ns) &&
-            !index_rows(&v->read, n->tenant->ns, row->gen, &n->ids, visit_activity, n, err))
-            return false;
-    }
-    for (size_t i = 0; i < n->ids.count; i++) {
-        struct slice labels;
-        if (n->active[i] && (!index_labels(&v->read, n->tenant->ns, n->ids.ids[i], &labels, err) ||
-                             !add_labels(n, labels, err)))
-            return false;
-    }
-    return true;
-}
-
-static bool name_segments(struct naming *n, struct err *err)
-{
-    struct view *v = n->view;
-    if (!n->tenant->known)
-        return true;
-    if (n->matchers_count > 0)
-        return name_matching_segments(n, err);
-    uint32_t day_from = index_day(n->from_ns), day_to = index_day(n->to_ns - 1);
-    if (n->wanted.len > 0)
-        return index_day_values(&v->read, n->tenant->ns, n->wanted, day_from, day_to, visit_name, n, err);
-    return index_day_names(&v->read, n->tenant->ns, day_from, day_to, visit_name, n, err);
-}
-
-static bool keep_head_run(void *ctx, const struct head_run *run, struct err *err)
-{
-    struct naming *n = ctx;
-    if (!arena_grow(n->set.arena, (void **)&n->head_runs, sizeof *n->head_runs, n->head_runs_count,
-                    &n->head_runs_room))
-        return arena_ok(n->set.arena, "streams of a head", err);
-    n->head_runs[n->head_runs_count++] = *run;
-    return true;
-}
-
-static bool name_head(struct naming *n, struct head *head, struct err *err)
-{
-    n->head_runs_count = 0;
-    if (!head_select(head, n->tenant->name, n->matchers, n->matchers_count, keep_head_run, n,
-                     err))
-        return false;
-    for (size_t i = 0; i < n->head_runs_count; i++)
-        if (head_stream_active(head, n->head_runs[i].stream, n->from_ns, n->to_ns) &&
-            !add_labels(n, n->head_runs[i].labels, err))
-            return false;
-    return true;
-}
-
-// The UTC days that a range touches; at the ends of time, what fits.
-static void widen_to_days(struct naming *n)
-{
-    int64_t into_day = n->from_ns % NS_PER_DAY;
-    into_day += into_day < 0 ? NS_PER_DAY : 0;
-    if (n->from_ns >= INT64_MIN + into_day)
-        n->from_ns -= into_day;
-    int64_t left = n->to_ns % NS_PER_DAY;
-    left = left == 0 ? 0 : left < 0 ? -left : NS_PER_DAY - left;
-    n->to_ns = n->to_ns > INT64_MAX - left ? INT64_MAX : n->to_ns + left;
-}
-
-// Adds what one tenant has.
-static bool name_tenant(struct naming *n, const struct tenant *tenant, struct err *err)
-{
-    n->tenant = tenant;
-    if (tenants_many(&n->view->tenants) && slice_eq(n->wanted, TENANT_LABEL))
-        return name_set_add(&n->set, tenant->name, err);
-    if (tenants_many(&n->view->tenants) && n->wanted.len == 0 && !name_set_add(&n->set, TENANT_LABEL, err))
-        return false;
-    if (!name_segments(n, err))
-        return false;
-    struct manifest *m = n->view->manifest;
-    for (uint32_t i = 0; i < m->heads_count; i++)
-        if (!name_head(n, m->heads[i], err))
-            return false;
-    return true;
-}
-
-static bool name_all(struct naming *n, struct slice **items_out, size_t *count_out, struct err *err)
-{
-    assert(!n->view->settled);
-    int64_t from_ns = INT64_MAX;
-    for (uint32_t i = 0; i < n->view->tenants.count; i++) {
-        int64_t alive_ns = not_expired(n->view, &n->view->tenants.items[i], n->from_ns);
-        from_ns = alive_ns < from_ns ? alive_ns : from_ns;
-    }
-    n->from_ns = from_ns;
-    if (n->from_ns < n->to_ns) {
-        widen_to_days(n);
-        const struct tenants *all = &n->view->tenants;
-        struct tenant_matchers split;
-        if (!tenants_split(all, n->matchers, n->matchers_count, n->set.arena, &split, err))
-            return false;
-        n->matchers = split.others;
-        n->matchers_count = split.others_count;
-        for (uint32_t i = 0; i < all->count; i++)
-            if (tenants_match(all, i, &split) && !name_tenant(n, &all->items[i], err))
-                return false;
-        if (n->set.count > 0)
-            qsort(n->set.items, n->set.count, sizeof *n->set.items, by_bytes);
-    }
-    *items_out = n->set.items;
-    *count_out = n->set.count;
-    return true;
-}
-
-bool view_label_names(struct view *v, const struct label_matcher *matchers, size_t count,
-                      int64_t from_ns, int64_t to_ns, struct arena *a, struct slice **names_out,
-                      size_t *names_count_out, struct err *err)
-{
-    struct naming n = {.view = v, .matchers = matchers, .matchers_count = count,
-                       .from_ns = from_ns, .to_ns = to_ns, .set = {.arena = a}};
-    return name_all(&n, names_out, names_count_out, err);
-}
-
-bool view_label_values(struct view *v, struct slice name, const struct label_matcher *matchers,
-                       size_t count, int64_t from_ns, int64_t to_ns, struct arena *a,
-                       struct slice **values_out, size_t *values_count_out, struct err *err)
-{
-    assert(name.len > 0);
-    struct naming n = {.view = v, .wanted = name, .matchers = matchers, .matchers_count = count,
-                       .from_ns = from_ns, .to_ns = to_ns, .set = {.arena = a}};
-    return name_all(&n, values_out, values_count_out, err);
-}
-
-bool store_tenants(struct store *st, struct arena *a, struct slice **tenants_out,
-                   size_t *tenants_count_out, struct err *err)
-{
-    AUTO(view_endp) struct view *v = NULL;
-    if (!view_begin(st, SLICE(""), &v, err))
-        return false;
-    struct naming n = {.view = v, .set = {.arena = a}};
-    struct slice *indexed;
-    size_t indexed_count;
-    if (!index_tenants(&v->read, a, &indexed, &indexed_count, err))
-        return false;
-    for (size_t i = 0; i < indexed_count; i++)
-        if (!name_set_add(&n.set, indexed[i], err))
-            return false;
-    for (uint32_t i = 0; i < v->manifest->heads_count; i++)
-        if (!head_tenants(v->manifest->heads[i], visit_name, &n, err))
-            return false;
-    if (n.set.count > 0)
-        qsort(n.set.items, n.set.count, sizeof *n.set.items, by_bytes);
-    *tenants_out = n.set.items;
-    *tenants_count_out = n.set.count;
-    return true;
 }

@@ -4,6 +4,30 @@
 #include "store/deletions.h"
 #include "store/manifest.h"
 #include "store/store.h"
+#include "store/tenants.h"
+
+#include <pthread.h>
+
+// Of view.c, view_names.c, view_traces.c; others ask by function.
+struct view {
+    struct store *store; // whose list of views it is in; NULL: in none yet
+    struct view *next, *previous; // store's manifest_lock, as the next
+    uint64_t number;              // of the manifest; 0: it is not chosen yet
+    struct manifest *manifest; // one reference
+    struct index *index;       // one reference
+    struct index_read read;    // read_lock, where several threads may ask
+    pthread_mutex_t read_lock;
+    bool settled;
+    struct tenants tenants;
+    const struct retention *retention; // borrowed from the store
+    struct deletion_set *deletions; // one reference
+    int64_t now_ns; // what had expired then is not handed out
+};
+
+// Whether a segment has entries in the range.
+bool view_segment_overlaps(const struct index_segment *row, int64_t from_ns, int64_t to_ns);
+// Nothing of a tenant's before the result can be alive.
+int64_t view_not_expired(const struct view *v, const struct tenant *t, int64_t from_ns);
 
 // Borrowed until view_end(); any thread.
 struct manifest *view_manifest(const struct view *view);
@@ -16,6 +40,8 @@ struct run_mask {
     bool by_line, by_trace; // of any of them
     struct slice labels; // of the stream, for them
 };
+// Whether nothing of a run is left.
+bool view_hides_all(const struct run_mask *mask, const struct view_run *run);
 // The deletions of a view, for the life of which they stay; how to make spaces for them (NULL: there are none).
 const struct store_filter_ops *view_filter_ops(const struct view *view);
 // Whether an entry of the view's tenant, of a generation of that age, is deleted.

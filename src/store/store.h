@@ -354,8 +354,9 @@ int64_t view_span_horizon(const struct view *view, const struct span_resource *r
 // Whether view_span_horizon() may differ from one resource to another.
 bool view_span_horizons_differ(const struct view *view);
 
-// Every span of a trace that the view has, wherever it is stored, each once (the oldest stored stays), by start time, then
-// span ID. In `a`. Any thread; after view_settle() every segment is asked, not the index.
+// Every span of a trace that the view has, wherever it is stored, each once (the oldest stored
+// stays), by start time, then span ID. In `a`, whatever becomes of the view. Any thread; after
+// view_settle() every segment is asked, not the index.
 struct view_trace {
     struct span *spans;
     uint32_t spans_count;

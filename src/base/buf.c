@@ -24,7 +24,7 @@ void buf_reset(struct buf *b)
     b->bad = false;
 }
 
-uint8_t *buf_reserve(struct buf *b, size_t bytes)
+uint8_t *buf_enlarge(struct buf *b, size_t bytes)
 {
     if (b->bad)
         return NULL;
@@ -48,16 +48,6 @@ uint8_t *buf_reserve(struct buf *b, size_t bytes)
     return b->ptr + b->len;
 }
 
-void buf_put(struct buf *b, const void *ptr, size_t len)
-{
-    uint8_t *to = buf_reserve(b, len);
-    if (to == NULL)
-        return;
-    if (len > 0)
-        memcpy(to, ptr, len);
-    b->len += len;
-}
-
 void buf_put_slice(struct buf *b, struct slice s)
 {
     buf_put(b, s.ptr, s.len);
@@ -66,6 +56,24 @@ void buf_put_slice(struct buf *b, struct slice s)
 void buf_put_cstr(struct buf *b, const char *text)
 {
     buf_put(b, text, strlen(text));
+}
+
+void buf_put_unsigned(struct buf *b, uint64_t value)
+{
+    char digits[20]; // of 2^64 - 1
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    buf_put(b, digits + at, sizeof digits - at);
+}
+
+void buf_put_signed(struct buf *b, int64_t value)
+{
+    if (value < 0)
+        buf_put_cstr(b, "-");
+    buf_put_unsigned(b, value < 0 ? -(uint64_t)value : (uint64_t)value);
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...)

@@ -4,7 +4,6 @@
 #include "base/labels.h"
 #include "base/utf8.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,21 @@
 static bool is_plain(uint8_t c)
 {
     return c >= 0x20 && c < 0x7F && c != '"' && c != '\\';
+}
+
+static size_t plain_prefix(struct slice text)
+{
+    enum { STEP = 16 }; // a vector
+    size_t len = 0;
+    for (unsigned odd = 0; text.len - len >= STEP; len += STEP) {
+        for (size_t i = 0; i < STEP; i++)
+            odd |= !is_plain(text.ptr[len + i]);
+        if (odd)
+            break;
+    }
+    while (len < text.len && is_plain(text.ptr[len]))
+        len++;
+    return len;
 }
 
 static void put_char(struct buf *b, struct slice *rest)
@@ -42,9 +56,7 @@ void jsonout_string(struct buf *b, struct slice text)
 {
     buf_put_byte(b, '"');
     while (text.len > 0) {
-        size_t plain = 0;
-        while (plain < text.len && is_plain(text.ptr[plain]))
-            plain++;
+        size_t plain = plain_prefix(text);
         buf_put(b, text.ptr, plain);
         text = slice_from(text, plain);
         if (text.len > 0)
@@ -105,7 +117,7 @@ void jsonout_number(struct buf *b, double value)
         return;
     }
     if (value == floor(value) && fabs(value) < 1e15) {
-        buf_printf(b, "%" PRId64, (int64_t)value);
+        buf_put_signed(b, (int64_t)value);
         return;
     }
     char text[40];

@@ -7,7 +7,6 @@
 #include "base/pb.h"
 #include "base/utf8.h"
 
-#include <inttypes.h>
 #include <math.h>
 
 // --- pieces -----------------------------------------------------------------------------------------
@@ -196,11 +195,19 @@ void msgout_u32(struct msgout *m, uint32_t field, const char *name, uint32_t val
         return;
     if (m->json) {
         put_name(m, name);
-        buf_printf(m->b, "%" PRIu32, value);
+        buf_put_unsigned(m->b, value);
     } else {
         put_tag(m, field, PB_VARINT);
         put_varint(m->b, value);
     }
+}
+
+// 64 bits are a string in JSON.
+static void put_quoted(struct buf *b, uint64_t value)
+{
+    buf_put_byte(b, '"');
+    buf_put_unsigned(b, value);
+    buf_put_byte(b, '"');
 }
 
 void msgout_u64(struct msgout *m, uint32_t field, const char *name, uint64_t value)
@@ -209,7 +216,7 @@ void msgout_u64(struct msgout *m, uint32_t field, const char *name, uint64_t val
         return;
     if (m->json) {
         put_name(m, name);
-        buf_printf(m->b, "\"%" PRIu64 "\"", value);
+        put_quoted(m->b, value);
     } else {
         put_tag(m, field, PB_VARINT);
         put_varint(m->b, value);
@@ -222,7 +229,7 @@ void msgout_fixed32(struct msgout *m, uint32_t field, const char *name, uint32_t
         return;
     if (m->json) {
         put_name(m, name);
-        buf_printf(m->b, "%" PRIu32, value);
+        buf_put_unsigned(m->b, value);
     } else {
         put_tag(m, field, PB_FIXED32);
         put_u32(m->b, value);
@@ -235,7 +242,7 @@ void msgout_fixed64(struct msgout *m, uint32_t field, const char *name, uint64_t
         return;
     if (m->json) {
         put_name(m, name);
-        buf_printf(m->b, "\"%" PRIu64 "\"", value);
+        put_quoted(m->b, value);
     } else {
         put_tag(m, field, PB_FIXED64);
         put_u64(m->b, value);
@@ -278,9 +285,9 @@ void msgout_enum(struct msgout *m, uint32_t field, const char *name, int32_t val
     }
     put_name(m, name);
     if (value > 0 && (uint32_t)value < count)
-        buf_printf(m->b, "\"%s\"", names[value]);
+        jsonout_string(m->b, slice_cstr(names[value]));
     else
-        buf_printf(m->b, "%" PRId32, value);
+        buf_put_signed(m->b, value);
 }
 
 void msgout_one_bool(struct msgout *m, uint32_t field, const char *name, bool value)
@@ -298,7 +305,9 @@ void msgout_one_i64(struct msgout *m, uint32_t field, const char *name, int64_t 
 {
     if (m->json) {
         put_name(m, name);
-        buf_printf(m->b, "\"%" PRId64 "\"", value);
+        buf_put_byte(m->b, '"');
+        buf_put_signed(m->b, value);
+        buf_put_byte(m->b, '"');
     } else {
         put_tag(m, field, PB_VARINT);
         put_varint(m->b, (uint64_t)value);

@@ -146,6 +146,12 @@ MUST_CHECK bool span_block_column(struct span_block *b, enum span_column column,
 // Of SPAN_NAMES, SPAN_MESSAGES, SPAN_STATES: the dictionary alone; of SPAN_RESOURCES, SPAN_RESOURCE_ATTRIBUTES, SPAN_SCOPES:
 // likewise.
 MUST_CHECK bool span_block_dictionary(struct span_block *b, enum span_column column, struct err *err);
+// Leaves `count` traces from one on, as if the block had no others, whose rows and values are not
+// decoded. Reads all of the block at once, for what is left is few spans that are wanted whole.
+// Before any column but SPAN_TRACES. Statistics of times stay as they were; attributes that no span
+// has any more stay, with count 0.
+MUST_CHECK bool span_block_narrow(struct span_block *b, uint32_t trace, uint32_t count,
+                                  struct err *err);
 // Distinct values alone: cheaper than the column where a query only has to know whether a value occurs.
 MUST_CHECK bool span_block_attribute_values(struct span_block *b, uint32_t attribute, struct err *err);
 MUST_CHECK bool span_block_attribute(struct span_block *b, uint32_t attribute, struct err *err);

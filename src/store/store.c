@@ -305,7 +305,8 @@ bool store_flush(struct store *st, struct err *err)
             *err = why;
             return false;
         }
-        if (rotated || !any) // else there is room now for what could not be frozen
+        // Else there is room now for what could not be frozen; busy while nothing is frozen: the keeper was done in between.
+        if (rotated || (!any && err->code != ERR_BUSY))
             return note_write(st, rotated, err);
     }
 }

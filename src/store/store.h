@@ -358,8 +358,9 @@ bool view_span_horizons_differ(const struct view *view);
 // Whether the view's tenant's trace is deleted, as far as it lies in a block's source. Any thread.
 bool view_trace_is_deleted(const struct view *view, uint32_t source, const uint8_t trace_id[TRACE_ID_BYTES]);
 
-// Every span of a trace that the view has, wherever it is stored, each once (the oldest stored stays), by start time, then
-// span ID. In `a`. Any thread; after view_settle() every segment is asked, not the index.
+// Every span of a trace that the view has, wherever it is stored, each once (the oldest stored
+// stays), by start time, then span ID. In `a`, whatever becomes of the view. Any thread; after
+// view_settle() every segment is asked, not the index.
 struct view_trace {
     struct span *spans;
     uint32_t spans_count;

@@ -158,16 +158,20 @@ static bool add_spans_of_block(struct gathering *g, struct span_block *b, struct
 {
     if (!span_block_column(b, SPAN_TRACES, err))
         return false;
-    for (uint32_t t = 0; t < b->stats.traces_count; t++) {
-        if (memcmp(b->trace_ids[t], g->trace_id, TRACE_ID_BYTES) != 0)
-            continue;
-        for (uint32_t row = b->trace_first[t]; row < b->trace_first[t + 1]; row++) {
-            if (!arena_grow(g->a, (void **)&g->spans.items, sizeof *g->spans.items, g->spans.count, &g->spans.room))
-                return arena_ok(g->a, "spans of a trace", err);
-            if (!span_block_span(b, row, &g->spans.items[g->spans.count], err))
-                return false;
-            g->spans.count++;
-        }
+    uint32_t t = 0;
+    while (t < b->stats.traces_count && memcmp(b->trace_ids[t], g->trace_id, TRACE_ID_BYTES) != 0)
+        t++;
+    if (t == b->stats.traces_count)
+        return true; // another one of this hash
+    if (!span_block_narrow(b, t, 1, err))
+        return false;
+    for (uint32_t row = 0; row < b->spans_count; row++) {
+        if (!arena_grow(g->a, (void **)&g->spans.items, sizeof *g->spans.items, g->spans.count,
+                        &g->spans.room))
+            return arena_ok(g->a, "spans of a trace", err);
+        if (!span_block_span(b, row, &g->spans.items[g->spans.count], err))
+            return false;
+        g->spans.count++;
     }
     return true;
 }

@@ -9,6 +9,7 @@
 #include "base/zbuf.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static void test_varints_round_trip(void)
@@ -121,6 +122,55 @@ static void test_numbers_as_json(void)
     buf_done(&b);
 }
 
+static void test_odd_bytes_of_strings(void)
+{
+    struct buf b;
+    bool good = true;
+    buf_init(&b, 0);
+    for (size_t len = 1; len < 50; len++)
+        for (size_t odd = 0; odd < len; odd++) {
+            char text[64], want[64];
+            memset(text, 'x', len);
+            text[odd] = '"';
+            int bytes = snprintf(want, sizeof want, "\"%.*s\\%.*s\"", (int)odd, text,
+                                 (int)(len - odd), text + odd);
+            buf_reset(&b);
+            jsonout_string(&b, slice_of(text, len));
+            good = good && slice_eq(buf_slice(&b), slice_of(want, (size_t)bytes));
+        }
+    ok(good, "what has to be escaped is, wherever it stands");
+    buf_done(&b);
+}
+
+static void test_decimal_digits(void)
+{
+    static const struct {
+        int64_t value;
+        const char *text, *as_unsigned;
+    } table[] = {{0, "0", "0"},
+                 {9, "9", "9"},
+                 {10, "10", "10"},
+                 {-1, "-1", "18446744073709551615"},
+                 {INT64_MAX, "9223372036854775807", "9223372036854775807"},
+                 {INT64_MIN, "-9223372036854775808", "9223372036854775808"},
+                 {-10, "-10", "18446744073709551606"}};
+    struct buf b;
+    buf_init(&b, 0);
+    for (size_t i = 0; i < COUNT_OF(table); i++) {
+        buf_reset(&b);
+        buf_put_signed(&b, table[i].value);
+        is_text(buf_slice(&b), table[i].text, "signed");
+        buf_reset(&b);
+        buf_put_unsigned(&b, (uint64_t)table[i].value);
+        is_text(buf_slice(&b), table[i].as_unsigned, "unsigned");
+    }
+    buf_done(&b);
+    buf_init(&b, 2);
+    buf_put_unsigned(&b, 123);
+    ok(b.bad && b.len == 0, "digits that do not fit are not put");
+    buf_done(&b);
+}
+
 static void test_queue_is_bounded(void)
 {
     int items[3];
@@ -154,6 +204,8 @@ int main(void)
 {
     test_varints_round_trip();
     test_buffers_keep_their_cap();
+    test_decimal_digits();
+    test_odd_bytes_of_strings();
     test_arenas_keep_their_cap();
     test_times_as_text();
     test_numbers_as_json();

@@ -182,6 +182,17 @@ static void read_all(struct span_block *b, struct arena *a)
     buf_done(&bytes);
 }
 
+// Each trace alone.
+static void read_narrow(const struct span_block_place *place, struct slice *bytes, struct zbuf *z,
+                        struct arena *a)
+{
+    struct span_block b;
+    for (uint32_t t = 0; t < place->stats.traces_count && t < 8; t++)
+        if (span_block_open(place, read_slice, bytes, z, a, &b, &err) &&
+            span_block_column(&b, SPAN_TRACES, &err) && span_block_narrow(&b, t, 1, &err))
+            read_all(&b, a);
+}
+
 static void fuzz_block(struct slice image, struct arena *a)
 {
     struct rd r = rd_of(image);
@@ -207,6 +218,7 @@ static void fuzz_block(struct slice image, struct arena *a)
         read_all(&b, a);
     else
         must(err.code == ERR_CORRUPT || err.code == ERR_LIMIT);
+    read_narrow(&place, &all, z, a);
     zbuf_free(z);
     buf_done(&block);
     buf_done(&fixed);

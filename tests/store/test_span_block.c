@@ -35,6 +35,29 @@ static void open_block(struct made *m, struct arena *a, struct span_block *out)
 
 // --- numbers ------------------------------------------------------------------------------------------
 
+// Any part of the numbers is what it is in the whole.
+static bool stretches_again(struct slice bytes, const uint64_t *values, uint32_t count, bool narrow)
+{
+    bool good = true;
+    for (uint32_t first = 0; good && first <= count;
+         first += first < 18 || first + 18 >= count ? 1 : 37)
+        for (uint32_t length = 0; good && length <= count - first;
+             length += length < 18 ? 1 : 301) {
+            uint64_t *wide = malloc(length * sizeof *wide + 1);
+            uint32_t *less = malloc(length * sizeof *less + 1);
+            struct stretch which = {count, first, length};
+            struct rd r = rd_of(bytes);
+            good = numbers_take64(&r, which, wide) && rd_left(&r) == 0;
+            r = rd_of(bytes);
+            good = good && (!narrow || (numbers_take32(&r, which, less) && rd_left(&r) == 0));
+            for (uint32_t i = 0; good && i < length; i++)
+                good = wide[i] == values[first + i] && (!narrow || less[i] == values[first + i]);
+            free(wide);
+            free(less);
+        }
+    return good;
+}
+
 static size_t numbers_again(const uint64_t *values, uint32_t count, bool narrow)
 {
     struct pieces p = {.cuts_count = 0};
@@ -45,19 +68,20 @@ static size_t numbers_again(const uint64_t *values, uint32_t count, bool narrow)
     uint64_t *wide = malloc((count + (size_t)1) * sizeof *wide);
     uint32_t *less = malloc((count + (size_t)1) * sizeof *less);
     struct rd r = rd_of(slice_of(exact, bytes));
-    bool good = numbers_take64(&r, count, wide) && rd_left(&r) == 0;
+    bool good = numbers_take64(&r, stretch_all(count), wide) && rd_left(&r) == 0;
     for (uint32_t i = 0; good && i < count; i++)
         good = wide[i] == values[i];
     r = rd_of(slice_of(exact, bytes));
     if (narrow)
-        good = good && numbers_take32(&r, count, less) && rd_left(&r) == 0;
+        good = good && numbers_take32(&r, stretch_all(count), less) && rd_left(&r) == 0;
     for (uint32_t i = 0; narrow && good && i < count; i++)
         good = less[i] == values[i];
+    good = good && stretches_again(slice_of(exact, bytes), values, count, narrow);
     for (size_t cut = 0; good && cut < bytes && bytes < 3000; cut++) {
         uint8_t *part = malloc(cut + 1);
         memcpy(part, exact, cut);
         r = rd_of(slice_of(part, cut));
-        good = !numbers_take64(&r, count, wide) || count == 0;
+        good = !numbers_take64(&r, stretch_all(count), wide) || count == 0;
         free(part);
     }
     free(exact);
@@ -116,6 +140,44 @@ static bool same_span(const struct span *got, const struct span *want, struct bu
            slice_eq(got->scope->bytes, want->scope->bytes);
 }
 
+// Each trace and some neighbours alone, as if the block had no others.
+static bool narrowed_comes_back(struct made *m, const struct span *spans)
+{
+    struct buf left = {0}, right = {0};
+    bool good = true;
+    uint32_t traces = m->place.stats.traces_count;
+    for (uint32_t t = 0; good && t < traces; t += traces < 100 ? 1 : traces / 37)
+        for (uint32_t n = 1; good && n <= traces - t; n += n < 3 ? 1 : traces / 3) {
+            struct arena a;
+            struct span_block block;
+            struct span span;
+            arena_init(&a, 4 * GIB);
+            open_block(m, &a, &block);
+            must(span_block_column(&block, SPAN_TRACES, &err), &err);
+            uint32_t first = block.trace_first[t], count = block.trace_first[t + n] - first;
+            must(span_block_narrow(&block, t, n, &err), &err);
+            good = block.spans_count == count && block.stats.spans_count == count &&
+                   block.stats.traces_count == n && block.trace_first[0] == 0 &&
+                   block.trace_first[n] == count;
+            for (uint32_t i = 0; good && i < count; i++) {
+                uint32_t row = t % 2 == 0 ? i : count - 1 - i;
+                must(span_block_span(&block, row, &span, &err), &err);
+                good = same_span(&span, &spans[first + row], &left, &right) &&
+                       memcmp(span.trace_id, spans[first + row].trace_id, TRACE_ID_BYTES) == 0;
+            }
+            for (uint32_t i = 0; good && i < block.attributes_count; i++)
+                must(span_block_attribute(&block, i, &err), &err);
+            for (unsigned column = 0; good && column < SPAN_COLUMNS_COUNT; column++)
+                must(span_block_column(&block, (enum span_column)column, &err), &err);
+            arena_done(&a);
+        }
+    if (!good)
+        printf("# a part of %u traces differs\n", traces);
+    buf_done(&left);
+    buf_done(&right);
+    return good;
+}
+
 static bool comes_back(struct made *m, const struct span *spans, uint32_t count, bool backwards)
 {
     struct arena a;
@@ -153,7 +215,8 @@ static void test_round_trip(void)
             for (size_t i = 0; i < 3; i++) {
                 struct made m, again;
                 write_block(writers[i], spans, counts[c], &m);
-                good = good && comes_back(&m, spans, counts[c], false) && comes_back(&m, spans, counts[c], true);
+                good = good && comes_back(&m, spans, counts[c], false) &&
+                       comes_back(&m, spans, counts[c], true) && narrowed_comes_back(&m, spans);
                 write_block(writers[i], spans, counts[c], &again);
                 alike = alike && slice_eq(m.slice, again.slice);
                 buf_done(&m.bytes);
@@ -471,6 +534,30 @@ static bool read_all(const struct made *m, enum err_code *code_out)
     return good;
 }
 
+// Damage of what one trace alone needs, or of what lies beside it, is told or does not matter;
+// nothing else is.
+static bool narrow_read(const struct made *m, const struct span *want)
+{
+    struct arena a;
+    struct span_block b;
+    struct span span;
+    struct buf left = {0}, right = {0};
+    arena_init(&a, 64 * MIB);
+    bool good = span_block_open(&m->place, spans_read, (void *)&m->slice, z, &a, &b, &err) &&
+                span_block_column(&b, SPAN_TRACES, &err),
+         same = true;
+    uint32_t trace = b.stats.traces_count / 2, first = good ? b.trace_first[trace] : 0;
+    good = good && span_block_narrow(&b, trace, 1, &err);
+    for (uint32_t i = 0; good && i < b.spans_count; i++) {
+        good = span_block_span(&b, i, &span, &err);
+        same = same && (!good || same_span(&span, &want[first + i], &left, &right));
+    }
+    arena_done(&a);
+    buf_done(&left);
+    buf_done(&right);
+    return good ? same : err.code == ERR_CORRUPT;
+}
+
 static void test_damage(void)
 {
     struct spans_random r = {5};
@@ -482,14 +569,16 @@ static void test_damage(void)
     for (int level = 0; level < 2; level++) {
         struct span_block_writer *w = span_block_writer_new(level);
         write_block(w, spans, 40, &m);
-        bool seen = read_all(&m, &code), told = true;
+        bool seen = read_all(&m, &code), told = true, alone = narrow_read(&m, spans);
         for (size_t at = 0; at < m.bytes.len; at++) {
             m.bytes.ptr[at] ^= 0x10;
             seen = seen && !read_all(&m, &code);
             told = told && code == ERR_CORRUPT;
+            alone = alone && narrow_read(&m, spans);
             m.bytes.ptr[at] ^= 0x10;
         }
         ok(seen && told, "level %d: damage is seen anywhere, and told as such", level);
+        ok(alone, "one trace alone is whole, or damage is told");
         struct made other = m;
         other.place.stats.spans_count++;
         ok(!read_all(&other, &code) && code == ERR_CORRUPT, "a place with another number of spans");

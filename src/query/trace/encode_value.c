@@ -4,7 +4,6 @@
 #include "base/base64.h"
 #include "base/jsonout.h"
 
-#include <inttypes.h>
 #include <math.h>
 
 static void put_pair(struct msgout *m, uint32_t field, const struct span_attribute *pair)
@@ -133,7 +132,7 @@ void encode_value_text(struct buf *b, const struct span_value *value)
         buf_put_cstr(b, value->flag ? "true" : "false");
         break;
     case VALUE_INT:
-        buf_printf(b, "%" PRId64, value->integer);
+        buf_put_signed(b, value->integer);
         break;
     case VALUE_DOUBLE:
         put_double_text(b, value->number);

@@ -163,59 +163,6 @@ static bool group_resources(struct arena *a, const struct span *spans, uint32_t 
     return !a->overflowed;
 }
 
-// --- copies -----------------------------------------------------------------------------------------------
-
-struct copying {
-    struct arena *a;
-    struct buf b;
-    struct origin { // of the spans copied so far
-        const struct span_resource *resource, *resource_copy;
-        const struct span_scope *scope, *scope_copy;
-    } *origins;
-    size_t count, room;
-};
-
-// Resource and scope, once each pair.
-static bool copy_origin(struct copying *c, struct span *span, struct err *err)
-{
-    size_t i = 0;
-    while (i < c->count && (c->origins[i].resource != span->resource || c->origins[i].scope != span->scope))
-        i++;
-    if (i == c->count) {
-        struct span_resource *resource = arena_alloc(c->a, sizeof *resource);
-        struct span_scope *scope = arena_alloc(c->a, sizeof *scope);
-        if (resource == NULL || scope == NULL || !arena_grow(c->a, (void **)&c->origins, sizeof *c->origins, c->count, &c->room))
-            return arena_ok(c->a, "query", err);
-        if (!span_resource_parse(arena_copy(c->a, span->resource->bytes), c->a, resource, err) ||
-            !span_scope_parse(arena_copy(c->a, span->scope->bytes), c->a, scope, err))
-            return false;
-        c->origins[c->count++] = (struct origin){span->resource, resource, span->scope, scope};
-    }
-    span->resource = c->origins[i].resource_copy;
-    span->scope = c->origins[i].scope_copy;
-    return true;
-}
-
-// Makes the spans independent of the view.
-static bool copy_spans(struct span *spans, uint32_t count, struct arena *a, struct err *err)
-{
-    struct copying c = {.a = a};
-    bool good = true;
-    buf_init(&c.b, 0);
-    for (uint32_t i = 0; i < count && good; i++) {
-        struct span copy;
-        buf_reset(&c.b);
-        span_put(&c.b, &spans[i]);
-        good = span_parse(arena_copy(a, buf_slice(&c.b)), a, &copy, err);
-        copy.resource = spans[i].resource;
-        copy.scope = spans[i].scope;
-        good = good && copy_origin(&c, &copy, err);
-        spans[i] = copy;
-    }
-    buf_done(&c.b);
-    return good && arena_ok(a, "query", err);
-}
-
 bool trace_by_id(const struct query_context *context, const uint8_t trace_id[TRACE_ID_BYTES], struct trace *out, struct err *err)
 {
     struct arena *a = context->arena;
@@ -224,9 +171,9 @@ bool trace_by_id(const struct query_context *context, const uint8_t trace_id[TRA
     *out = (struct trace){0};
     bool good = tql_team_begin(&team, context, err) && view_trace(team.view, trace_id, a, &found, err);
     if (good && found.spans_count > 0) {
-        good = copy_spans(found.spans, found.spans_count, a, err);
-        good = good && ((tell_apart(found.spans, found.spans_count, a) && group_resources(a, found.spans, found.spans_count, out)) ||
-                        arena_ok(a, "query", err));
+        good = (tell_apart(found.spans, found.spans_count, a) &&
+                group_resources(a, found.spans, found.spans_count, out)) ||
+               arena_ok(a, "query", err);
         out->spans_count = found.spans_count;
     }
     tql_team_end(&team, &out->stats, &out->warnings);

@@ -304,6 +304,7 @@ static void copy_row(const struct head_spans *s, uint32_t number, struct copy *o
 // Parses copies; what is shared is parsed once.
 struct parser {
     struct arena *a;
+    bool independent;     // of the head: spans point to copies in `a`
     struct origin *slots; // by resource and scope number; when it grows the old ones stay in `a`
     size_t room, count;
 };
@@ -338,6 +339,11 @@ static struct origin *origin_slot(struct parser *p, const struct row *row)
     return &p->slots[at];
 }
 
+static struct slice kept(const struct parser *p, struct slice bytes)
+{
+    return p->independent ? arena_copy(p->a, bytes) : bytes;
+}
+
 static bool parse_copy(struct parser *p, const struct copy *copy, struct span *out, struct err *err)
 {
     const struct row *row = &copy->row;
@@ -345,15 +351,21 @@ static bool parse_copy(struct parser *p, const struct copy *copy, struct span *o
     if (o == NULL)
         return arena_ok(p->a, "resources of spans", err);
     if (!o->used) {
-        if (!span_resource_parse(copy->resource, p->a, &o->resource, err) ||
-            !span_scope_parse(copy->scope, p->a, &o->scope, err))
+        struct slice resource = kept(p, copy->resource), scope = kept(p, copy->scope);
+        if (p->a->overflowed)
+            return arena_ok(p->a, "resources of spans", err);
+        if (!span_resource_parse(resource, p->a, &o->resource, err) ||
+            !span_scope_parse(scope, p->a, &o->scope, err))
             return false;
         o->used = true;
         o->resource_number = row->resource;
         o->scope_number = row->scope;
         p->count++;
     }
-    if (!span_parse(slice_of(row->message, row->message_bytes), p->a, out, err))
+    struct slice message = kept(p, slice_of(row->message, row->message_bytes));
+    if (p->a->overflowed)
+        return arena_ok(p->a, "spans", err);
+    if (!span_parse(message, p->a, out, err))
         return false;
     out->resource = &o->resource;
     out->scope = &o->scope;
@@ -510,7 +522,7 @@ bool head_spans_trace(struct head_spans *s, struct slice tenant, const uint8_t t
 {
     uint32_t count;
     struct copy *copies = copy_trace(s, tenant, trace_id, a, &count);
-    struct parser parser = {.a = a};
+    struct parser parser = {.a = a, .independent = true};
     for (uint32_t i = 0; i < count; i++) {
         if (!arena_grow(a, (void **)&list->items, sizeof *list->items, list->count, &list->room))
             break;

@@ -36,7 +36,7 @@ MUST_CHECK bool head_spans_chunks(struct head_spans *s, struct slice tenant,
 MUST_CHECK bool head_spans_open(struct head_spans *s, struct slice tenant, uint32_t chunk, uint32_t spans_count,
                                 struct arena *a, struct span_block *out, struct err *err);
 
-// Adds a trace's spans to a growing array in `a`.
+// Adds a trace's spans to a growing array in `a`, where all that they point to is, too.
 struct span_list {
     struct span *items;
     size_t count, room;

@@ -57,57 +57,64 @@ static bool attribute_rows(struct span_block *b, uint32_t attribute, struct err 
     return true;
 }
 
+// How many values of each column the rows [from, to) have.
+static uint64_t *count_values(const struct span_block *b, uint32_t from, uint32_t to)
+{
+    const struct span_block_inside *in = b->inside;
+    uint64_t *counts = arena_zalloc(b->arena, (b->attributes_count + (size_t)1) * sizeof *counts);
+    uint32_t *times = arena_zalloc(b->arena, in->shapes_count * sizeof *times); // of each shape
+    if (counts == NULL || times == NULL)
+        return NULL;
+    for (uint32_t row = from; row < to; row++)
+        times[b->shape_of[row]]++;
+    for (uint32_t s = 0; s < in->shapes_count; s++)
+        for (uint32_t n = in->shape_first[s]; times[s] > 0 && n < in->shape_first[s + 1]; n++)
+            counts[in->shape_column[n]] += times[s];
+    return counts;
+}
+
 // The rows of all columns at once: of one column it takes a look at every span.
 static bool all_rows(struct span_block *b, struct err *err)
 {
     struct span_block_inside *in = b->inside;
     if (in->rows_known)
         return true;
+    const uint64_t *counts = count_values(b, 0, b->spans_count);
     size_t total = 0;
-    for (uint32_t i = 0; i < b->attributes_count; i++)
+    for (uint32_t i = 0; counts != NULL && i < b->attributes_count; i++) {
+        if (counts[i] != b->attributes[i].count)
+            return span_block_corrupt(b, "attributes", err);
         total += b->attributes[i].count;
+    }
     uint32_t *rows = arena_array(b->arena, total + 1, sizeof *rows);
     uint32_t **next = arena_array(b->arena, b->attributes_count + (size_t)1, sizeof *next);
-    if (rows == NULL || next == NULL)
+    if (counts == NULL || rows == NULL || next == NULL)
         return arena_ok(b->arena, "span block", err);
     for (uint32_t i = 0; i < b->attributes_count; i++) {
         in->attributes[i].rows = next[i] = rows;
         rows += b->attributes[i].count;
     }
     for (uint32_t row = 0; row < b->spans_count; row++)
-        for (uint32_t n = in->shape_first[b->shape_of[row]]; n < in->shape_first[b->shape_of[row] + 1]; n++) {
-            uint32_t column = in->shape_column[n];
-            if (next[column] == in->attributes[column].rows + b->attributes[column].count)
-                return span_block_corrupt(b, "attributes", err);
-            *next[column]++ = row;
-        }
-    for (uint32_t i = 0; i < b->attributes_count; i++)
-        if (next[i] != in->attributes[i].rows + b->attributes[i].count)
-            return span_block_corrupt(b, "attributes", err);
+        for (uint32_t n = in->shape_first[b->shape_of[row]];
+             n < in->shape_first[b->shape_of[row] + 1]; n++)
+            *next[in->shape_column[n]]++ = row;
     in->rows_known = true;
     return true;
 }
 
 static bool attribute_strings(struct span_block *b, uint32_t attribute, bool ids, struct err *err)
 {
-    struct span_attribute_column *c = &b->attributes[attribute];
-    const struct part *parts = b->inside->attributes[attribute].parts;
-    struct slice raws[2];
-    unsigned from = c->strings.values != NULL ? 1 : 0, to = ids ? 2 : 1;
-    if (!span_block_load(b, parts + from, to - from, raws + from, "attributes", err))
-        return false;
-    if (from == 0 && !span_block_take_values(raws[0], c->count, b->arena, &c->strings))
-        return span_block_corrupt(b, "attributes", err);
-    if (ids && (c->strings.ids = span_block_take_ids(raws[1], c->count, c->strings.values_count, b->arena)) == NULL)
-        return span_block_corrupt(b, "attributes", err);
-    return true;
+    const struct attribute_inside *inside = &b->inside->attributes[attribute];
+    return span_block_strings(b, inside->parts, inside->values, ids, "attributes",
+                              &b->attributes[attribute].strings, err);
 }
 
 static bool attribute_numbers(struct span_block *b, uint32_t attribute, struct err *err)
 {
     struct span_attribute_column *c = &b->attributes[attribute];
+    const struct attribute_inside *inside = &b->inside->attributes[attribute];
     const uint64_t *numbers =
-        span_block_numbers(b, b->inside->attributes[attribute].parts, c->count, "attributes", err);
+        span_block_numbers(b, inside->parts, inside->values, "attributes", err);
     if (numbers == NULL)
         return false;
     if (c->kind != VALUE_DOUBLE) {
@@ -159,6 +166,55 @@ void span_block_find(const struct span_block *b, struct slice key, uint32_t *fir
     while (high < b->attributes_count && slice_eq(b->attributes[high].key, key))
         high++;
     *count_out = high - low;
+}
+
+// --- some traces
+// --------------------------------------------------------------------------------------
+
+// Tells of each attribute which of its values belong to the rows that stay.
+static bool narrow_attributes(struct span_block *b, struct err *err)
+{
+    struct span_block_inside *in = b->inside;
+    uint32_t first = in->rows.first, end = first + in->rows.count;
+    const uint64_t *before = count_values(b, 0, first), *within = count_values(b, first, end),
+                   *behind = count_values(b, end, in->rows.total);
+    if (before == NULL || within == NULL || behind == NULL)
+        return arena_ok(b->arena, "span block", err);
+    for (uint32_t i = 0; i < b->attributes_count; i++) {
+        uint32_t total = in->attributes[i].values.total;
+        if (before[i] + within[i] + behind[i] != total)
+            return span_block_corrupt(b, "attributes", err);
+        in->attributes[i].values =
+            (struct stretch){total, (uint32_t)before[i], (uint32_t)within[i]};
+        b->attributes[i].count = (uint32_t)within[i];
+    }
+    return true;
+}
+
+bool span_block_narrow(struct span_block *b, uint32_t trace, uint32_t count, struct err *err)
+{
+    struct span_block_inside *in = b->inside;
+    assert(in->loaded.ptr == NULL && b->shape_of == NULL && b->span_ids == NULL &&
+           b->start_ns == NULL);
+    if (!span_block_column(b, SPAN_TRACES, err) || !span_block_load_all(b, err) ||
+        !span_block_column(b, SPAN_SHAPES, err))
+        return false;
+    assert(count > 0 && count <= in->traces && trace <= in->traces - count);
+    uint32_t *firsts = arena_array(b->arena, count + (size_t)1, sizeof *firsts);
+    if (firsts == NULL)
+        return arena_ok(b->arena, "span block", err);
+    in->rows.first = in->trace_first[trace];
+    in->rows.count = in->trace_first[trace + count] - in->rows.first;
+    if (!narrow_attributes(b, err))
+        return false;
+    for (uint32_t i = 0; i <= count; i++)
+        firsts[i] = in->trace_first[trace + i] - in->rows.first;
+    b->trace_first = firsts;
+    b->trace_ids += trace;
+    b->shape_of += in->rows.first;
+    b->stats.traces_count = count;
+    b->spans_count = b->stats.spans_count = in->rows.count;
+    return true;
 }
 
 // --- one span -----------------------------------------------------------------------------------------

@@ -171,17 +171,17 @@ void numbers_put(struct pieces *to, const uint64_t *values, uint32_t count)
 struct planes {
     unsigned width, bits; // bits 0: whole bytes
     uint64_t base, factor;
-    const uint8_t *bytes;
-    uint32_t count;
+    const uint8_t *bytes; // of all codes
+    struct stretch which;
     uint64_t table[NUMBERS_TABLE_MAX];
     unsigned table_count; // 0: none
 };
 
-static bool take_planes(struct rd *r, uint32_t count, struct planes *out)
+static bool take_planes(struct rd *r, struct stretch which, struct planes *out)
 {
     static const uint64_t factors[] = {1, 1000, 1000000, 1000000000};
     uint8_t form = rd_u8(r);
-    *out = (struct planes){.width = form & NUMBERS_WIDTH_MASK, .count = count, .factor = 1};
+    *out = (struct planes){.width = form & NUMBERS_WIDTH_MASK, .which = which, .factor = 1};
     if (form & ~(NUMBERS_WIDTH_MASK | 3 << NUMBERS_SCALE_SHIFT | NUMBERS_TABLE) || out->width > NUMBERS_BITS_4)
         return false;
     out->bits = bits_of(out->width);
@@ -195,7 +195,8 @@ static bool take_planes(struct rd *r, uint32_t count, struct planes *out)
         out->factor = factors[form >> NUMBERS_SCALE_SHIFT];
         out->base = rd_varint(r);
     }
-    uint64_t bytes = out->bits > 0 ? ((uint64_t)count * out->bits + 7) / 8 : (uint64_t)out->width * count;
+    uint64_t bytes = out->bits > 0 ? ((uint64_t)which.total * out->bits + 7) / 8
+                                   : (uint64_t)out->width * which.total;
     if (r->bad || bytes > rd_left(r))
         return false;
     out->bytes = rd_bytes(r, (size_t)bytes).ptr;
@@ -203,53 +204,56 @@ static bool take_planes(struct rd *r, uint32_t count, struct planes *out)
 }
 
 // Loops of one shape per width, which compilers turn into vectors. `out` has room for the count.
-#define TAKE_CODES(name, type)                                                                                          \
-    static void name(const struct planes *p, type *restrict out)                                                        \
-    {                                                                                                                   \
-        size_t n = p->count;                                                                                            \
-        const uint8_t *restrict at = p->bytes;                                                                          \
-        switch (p->width) {                                                                                             \
-        case 0:                                                                                                         \
-            memset(out, 0, n * sizeof *out);                                                                            \
-            return;                                                                                                     \
-        case 1:                                                                                                         \
-            for (size_t i = 0; i < n; i++)                                                                              \
-                out[i] = at[i];                                                                                         \
-            return;                                                                                                     \
-        case 2:                                                                                                         \
-            for (size_t i = 0; i < n; i++)                                                                              \
-                out[i] = (type)at[i] | (type)at[n + i] << 8;                                                            \
-            return;                                                                                                     \
-        case 3:                                                                                                         \
-            for (size_t i = 0; i < n; i++)                                                                              \
-                out[i] = (type)at[i] | (type)at[n + i] << 8 | (type)at[2 * n + i] << 16;                                \
-            return;                                                                                                     \
-        case NUMBERS_BITS_1:                                                                                            \
-            for (size_t i = 0; i < n / 8; i++)                                                                          \
-                for (unsigned k = 0; k < 8; k++)                                                                        \
-                    out[8 * i + k] = at[i] >> k & 1;                                                                    \
-            for (size_t i = n & ~(size_t)7; i < n; i++)                                                                 \
-                out[i] = at[i / 8] >> i % 8 & 1;                                                                        \
-            return;                                                                                                     \
-        case NUMBERS_BITS_2:                                                                                            \
-            for (size_t i = 0; i < n / 4; i++)                                                                          \
-                for (unsigned k = 0; k < 4; k++)                                                                        \
-                    out[4 * i + k] = at[i] >> 2 * k & 3;                                                                \
-            for (size_t i = n & ~(size_t)3; i < n; i++)                                                                 \
-                out[i] = at[i / 4] >> 2 * (i % 4) & 3;                                                                  \
-            return;                                                                                                     \
-        case NUMBERS_BITS_4:                                                                                            \
-            for (size_t i = 0; i < n / 2; i++) {                                                                        \
-                out[2 * i] = at[i] & 15;                                                                                \
-                out[2 * i + 1] = at[i] >> 4;                                                                            \
-            }                                                                                                           \
-            if (n % 2 != 0)                                                                                             \
-                out[n - 1] = at[n / 2] & 15;                                                                            \
-            return;                                                                                                     \
-        default:                                                                                                        \
-            for (size_t i = 0; i < n; i++)                                                                              \
-                out[i] = (type)at[i] | (type)at[n + i] << 8 | (type)at[2 * n + i] << 16 | (type)at[3 * n + i] << 24;    \
-        }                                                                                                               \
+// Packed codes that begin within a byte are taken one by one.
+#define TAKE_CODES(name, type)                                                                     \
+    static void name(const struct planes *p, type *restrict out)                                   \
+    {                                                                                              \
+        size_t n = p->which.count, all = p->which.total, first = p->which.first;                   \
+        const uint8_t *restrict at = p->bytes + (p->bits > 0 ? first * p->bits / 8 : first);       \
+        size_t skew = p->bits > 0 ? first % (8 / p->bits) : 0, even = skew > 0 ? 0 : n;            \
+        switch (p->width) {                                                                        \
+        case 0:                                                                                    \
+            memset(out, 0, n * sizeof *out);                                                       \
+            return;                                                                                \
+        case 1:                                                                                    \
+            for (size_t i = 0; i < n; i++)                                                         \
+                out[i] = at[i];                                                                    \
+            return;                                                                                \
+        case 2:                                                                                    \
+            for (size_t i = 0; i < n; i++)                                                         \
+                out[i] = (type)at[i] | (type)at[all + i] << 8;                                     \
+            return;                                                                                \
+        case 3:                                                                                    \
+            for (size_t i = 0; i < n; i++)                                                         \
+                out[i] = (type)at[i] | (type)at[all + i] << 8 | (type)at[2 * all + i] << 16;       \
+            return;                                                                                \
+        case NUMBERS_BITS_1:                                                                       \
+            for (size_t i = 0; i < even / 8; i++)                                                  \
+                for (unsigned k = 0; k < 8; k++)                                                   \
+                    out[8 * i + k] = at[i] >> k & 1;                                               \
+            for (size_t i = even & ~(size_t)7; i < n; i++)                                         \
+                out[i] = at[(skew + i) / 8] >> (skew + i) % 8 & 1;                                 \
+            return;                                                                                \
+        case NUMBERS_BITS_2:                                                                       \
+            for (size_t i = 0; i < even / 4; i++)                                                  \
+                for (unsigned k = 0; k < 4; k++)                                                   \
+                    out[4 * i + k] = at[i] >> 2 * k & 3;                                           \
+            for (size_t i = even & ~(size_t)3; i < n; i++)                                         \
+                out[i] = at[(skew + i) / 4] >> 2 * ((skew + i) % 4) & 3;                           \
+            return;                                                                                \
+        case NUMBERS_BITS_4:                                                                       \
+            for (size_t i = 0; i < even / 2; i++) {                                                \
+                out[2 * i] = at[i] & 15;                                                           \
+                out[2 * i + 1] = at[i] >> 4;                                                       \
+            }                                                                                      \
+            for (size_t i = even & ~(size_t)1; i < n; i++)                                         \
+                out[i] = at[(skew + i) / 2] >> 4 * ((skew + i) % 2) & 15;                          \
+            return;                                                                                \
+        default:                                                                                   \
+            for (size_t i = 0; i < n; i++)                                                         \
+                out[i] = (type)at[i] | (type)at[all + i] << 8 | (type)at[2 * all + i] << 16 |      \
+                         (type)at[3 * all + i] << 24;                                              \
+        }                                                                                          \
     }
 TAKE_CODES(take_codes32, uint32_t)
 TAKE_CODES(take_codes64, uint64_t)
@@ -264,18 +268,18 @@ static bool look_up32(const struct planes *p, uint32_t *out)
             return false;
         table[i] = (uint32_t)p->table[i];
     }
-    for (uint32_t i = 0; i < p->count; i++)
+    for (uint32_t i = 0; i < p->which.count; i++)
         largest = out[i] > largest ? out[i] : largest;
     if (largest >= p->table_count)
         return false;
-    for (uint32_t i = 0; i < p->count; i++)
+    for (uint32_t i = 0; i < p->which.count; i++)
         out[i] = table[out[i]];
     return true;
 }
 
 static bool look_up64(const struct planes *p, uint64_t *out)
 {
-    for (uint32_t i = 0; i < p->count; i++) {
+    for (uint32_t i = 0; i < p->which.count; i++) {
         if (out[i] >= p->table_count)
             return false;
         out[i] = p->table[out[i]];
@@ -283,36 +287,37 @@ static bool look_up64(const struct planes *p, uint64_t *out)
     return true;
 }
 
-bool numbers_take32(struct rd *r, uint32_t count, uint32_t *out)
+bool numbers_take32(struct rd *r, struct stretch which, uint32_t *out)
 {
     struct planes p;
-    if (!take_planes(r, count, &p) || (p.bits == 0 && p.width > sizeof(uint32_t)) || p.base > UINT32_MAX)
+    if (!take_planes(r, which, &p) || (p.bits == 0 && p.width > sizeof(uint32_t)) ||
+        p.base > UINT32_MAX)
         return false;
     take_codes32(&p, out);
     if (p.table_count > 0)
         return look_up32(&p, out);
     uint32_t base = (uint32_t)p.base, factor = (uint32_t)p.factor;
-    for (uint32_t i = 0; (base != 0 || factor != 1) && i < count; i++)
+    for (uint32_t i = 0; (base != 0 || factor != 1) && i < which.count; i++)
         out[i] = base + out[i] * factor;
     return true;
 }
 
-bool numbers_take64(struct rd *r, uint32_t count, uint64_t *out)
+bool numbers_take64(struct rd *r, struct stretch which, uint64_t *out)
 {
     struct planes p;
-    if (!take_planes(r, count, &p))
+    if (!take_planes(r, which, &p))
         return false;
     take_codes64(&p, out);
     for (unsigned byte = 4; p.bits == 0 && byte < p.width; byte++) {
-        const uint8_t *restrict plane = p.bytes + (size_t)byte * count;
-        for (uint32_t i = 0; i < count; i++)
+        const uint8_t *restrict plane = p.bytes + (size_t)byte * which.total + which.first;
+        for (uint32_t i = 0; i < which.count; i++)
             out[i] |= (uint64_t)plane[i] << (8 * byte);
     }
     if (p.table_count > 0)
         return look_up64(&p, out);
-    for (uint32_t i = 0; p.factor != 1 && i < count; i++)
+    for (uint32_t i = 0; p.factor != 1 && i < which.count; i++)
         out[i] *= p.factor;
-    for (uint32_t i = 0; p.base != 0 && i < count; i++)
+    for (uint32_t i = 0; p.base != 0 && i < which.count; i++)
         out[i] += p.base;
     return true;
 }

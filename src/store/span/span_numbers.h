@@ -23,6 +23,17 @@ void pieces_cut(struct pieces *p, size_t bytes);
 
 void numbers_put(struct pieces *to, const uint64_t *values, uint32_t count);
 
-// Exactly `count` numbers; false: they do not fit.
-MUST_CHECK bool numbers_take32(struct rd *r, uint32_t count, uint32_t *out);
-MUST_CHECK bool numbers_take64(struct rd *r, uint32_t count, uint64_t *out);
+// Of a sequence of `total`, `count` from `first` on.
+struct stretch {
+    uint32_t total, first, count;
+};
+
+static inline struct stretch stretch_all(uint32_t count)
+{
+    return (struct stretch){count, 0, count};
+}
+
+// Reads past all numbers and gives those of the stretch, which alone are looked at; false: they do
+// not fit.
+MUST_CHECK bool numbers_take32(struct rd *r, struct stretch which, uint32_t *out);
+MUST_CHECK bool numbers_take64(struct rd *r, struct stretch which, uint64_t *out);

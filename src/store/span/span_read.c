@@ -1,9 +1,10 @@
 /*
- * span_read.c -- a block's bytes to columns; see span_block.h and docs/format.md "Span blocks". span_fetch.c has attributes
- * and whole spans.
+ * span_read.c -- a block's bytes to columns; see span_block.h and docs/format.md "Span blocks".
+ * span_strings.c has parts of texts, span_fetch.c attributes and whole spans.
  *
- * Nothing that a block says is believed: counts are compared with what they count, numbers with what they are places in,
- * and every part is consumed to its last byte. What is not so is ERR_CORRUPT.
+ * Nothing that a block says is believed: counts are compared with what they count, numbers with
+ * what they are places in, and every part is consumed to its last byte. What is not so is
+ * ERR_CORRUPT.
  */
 #include "base/codec.h"
 #include "base/hash.h"
@@ -26,11 +27,6 @@ static const char *const column_names[SPAN_COLUMNS_COUNT] = {
 bool span_block_corrupt(const struct span_block *b, const char *what, struct err *err)
 {
     return arena_ok(b->arena, "span block", err) && err_set(err, ERR_CORRUPT, "span block: %s: contents do not add up", what);
-}
-
-static bool consumed(const struct rd *r)
-{
-    return !r->bad && rd_left(r) == 0;
 }
 
 // --- head ---------------------------------------------------------------------------------------------
@@ -68,6 +64,7 @@ static bool take_attributes(struct span_block *b, struct rd *r, uint64_t *pos)
             return false;
         for (unsigned k = 0; k < span_kind_parts(a->kind); k++)
             take_part(r, pos, &inside->parts[k]);
+        inside->values = stretch_all(a->count);
     }
     return true;
 }
@@ -80,9 +77,12 @@ static bool take_head(struct span_block *b, struct slice raw, const struct span_
     uint64_t traces = rd_varint_max(&r, b->spans_count);
     if (traces == 0 || b->spans_count != place->stats.spans_count || traces != place->stats.traces_count)
         return false;
+    b->inside->rows = stretch_all(b->spans_count);
+    b->inside->traces = (uint32_t)traces;
     for (unsigned i = 0; i < PARTS_COUNT; i++)
         take_part(&r, &pos, &b->inside->parts[i]);
-    return take_attributes(b, &r, &pos) && consumed(&r) && pos == place->total_bytes;
+    b->inside->end = place->total_bytes;
+    return take_attributes(b, &r, &pos) && rd_consumed(&r) && pos == place->total_bytes;
 }
 
 bool span_block_open(const struct span_block_place *place, span_block_read_fn read, void *ctx, struct zbuf *z,
@@ -161,6 +161,31 @@ static bool decode_part(struct span_block *b, const struct part *part, struct sl
     return decode_pieces(b->inside->z, stored, to, p->raw_bytes, err);
 }
 
+static bool read_stored(struct span_block *b, uint64_t pos, size_t bytes, struct slice *out,
+                        const char *what, struct err *err)
+{
+    struct span_block_inside *in = b->inside;
+    if (in->loaded.ptr != NULL) {
+        *out = slice_of(in->loaded.ptr + (pos - in->parts[0].pos), bytes);
+        return true;
+    }
+    if (!in->read(in->ctx, pos, bytes, b->arena, out, err))
+        return false;
+    if (out->len != bytes)
+        return err_set(err, ERR_CORRUPT, "span block: %s: %zu bytes instead of %zu", what, out->len,
+                       bytes);
+    in->read_bytes += bytes;
+    return true;
+}
+
+bool span_block_load_all(struct span_block *b, struct err *err)
+{
+    struct span_block_inside *in = b->inside;
+    return in->loaded.ptr != NULL ||
+           read_stored(b, in->parts[0].pos, (size_t)(in->end - in->parts[0].pos), &in->loaded,
+                       "parts", err);
+}
+
 bool span_block_load(struct span_block *b, const struct part *parts, unsigned count, struct slice *raws, const char *what,
                  struct err *err)
 {
@@ -168,71 +193,14 @@ bool span_block_load(struct span_block *b, const struct part *parts, unsigned co
     struct slice stored;
     for (unsigned i = 0; i < count; i++)
         bytes += parts[i].place.stored_bytes;
-    if (!b->inside->read(b->inside->ctx, parts[0].pos, bytes, b->arena, &stored, err))
+    if (!read_stored(b, parts[0].pos, bytes, &stored, what, err))
         return false;
-    if (stored.len != bytes)
-        return err_set(err, ERR_CORRUPT, "span block: %s: %zu bytes instead of %zu", what, stored.len, bytes);
-    b->inside->read_bytes += bytes;
     for (unsigned i = 0; i < count; i++) {
         if (!decode_part(b, &parts[i], slice_of(stored.ptr, parts[i].place.stored_bytes), &raws[i], err))
             return err_wrap(err, "span block: %s", what);
         stored = slice_from(stored, parts[i].place.stored_bytes);
     }
     return true;
-}
-
-// `count` texts: lengths, then all of them.
-static const struct slice *take_texts(struct rd *r, uint32_t count, struct arena *a)
-{
-    struct slice *texts = arena_array(a, count, sizeof *texts);
-    struct arena_mark mark = arena_mark(a);
-    uint32_t *lengths = arena_array(a, count, sizeof *lengths);
-    if (texts == NULL || lengths == NULL || !numbers_take32(r, count, lengths))
-        return NULL;
-    for (uint32_t i = 0; i < count; i++) {
-        if (lengths[i] > rd_left(r))
-            return NULL;
-        texts[i] = rd_bytes(r, lengths[i]);
-    }
-    arena_rewind(a, mark);
-    return consumed(r) ? texts : NULL;
-}
-
-bool span_block_take_values(struct slice raw, uint32_t most, struct arena *a, struct span_strings *out)
-{
-    struct rd r = rd_of(raw);
-    uint32_t count = (uint32_t)rd_varint_max(&r, most);
-    if (r.bad || count == 0)
-        return false;
-    out->values = take_texts(&r, count, a);
-    out->values_count = out->values != NULL ? count : 0;
-    return out->values != NULL;
-}
-
-static bool all_below(const uint32_t *items, uint32_t count, uint32_t limit)
-{
-    uint32_t largest = 0;
-    for (uint32_t i = 0; i < count; i++)
-        largest = items[i] > largest ? items[i] : largest;
-    return count == 0 || largest < limit;
-}
-
-uint32_t *span_block_take_ids(struct slice raw, uint32_t count, uint32_t values_count, struct arena *a)
-{
-    struct rd r = rd_of(raw);
-    uint8_t form = rd_u8(&r);
-    uint32_t *ids = arena_array(a, count, sizeof *ids);
-    if (ids == NULL || !numbers_take32(&r, count, ids) || !consumed(&r) || form > IDS_RECENT)
-        return NULL;
-    if (form == IDS_RECENT) {
-        uint32_t next = 0;
-        for (uint32_t i = 0; i < count; i++) {
-            uint32_t ago = ids[i];
-            ids[i] = next - ago; // wraps to what all_below() refuses
-            next += ago == 0;
-        }
-    }
-    return all_below(ids, count, values_count) ? ids : NULL;
 }
 
 // --- columns ------------------------------------------------------------------------------------------
@@ -254,20 +222,20 @@ static const uint32_t *numbers32_column(struct span_block *b, enum span_part par
     if (!span_block_load(b, &b->inside->parts[part], 1, &raw, what, err))
         return NULL;
     struct rd r = rd_of(raw);
-    bool good = out != NULL && numbers_take32(&r, b->spans_count, out) && consumed(&r);
+    bool good = out != NULL && numbers_take32(&r, b->inside->rows, out) && rd_consumed(&r);
     return read_through(b, mark, good, what, err) ? out : NULL;
 }
 
-const uint64_t *span_block_numbers(struct span_block *b, const struct part *part, uint32_t count, const char *what,
-                                      struct err *err)
+const uint64_t *span_block_numbers(struct span_block *b, const struct part *part,
+                                   struct stretch which, const char *what, struct err *err)
 {
     struct slice raw;
-    uint64_t *out = arena_array(b->arena, count, sizeof *out);
+    uint64_t *out = arena_array(b->arena, which.count, sizeof *out);
     struct arena_mark mark = arena_mark(b->arena);
     if (!span_block_load(b, part, 1, &raw, what, err))
         return NULL;
     struct rd r = rd_of(raw);
-    bool good = out != NULL && numbers_take64(&r, count, out) && consumed(&r);
+    bool good = out != NULL && numbers_take64(&r, which, out) && rd_consumed(&r);
     return read_through(b, mark, good, what, err) ? out : NULL;
 }
 
@@ -283,7 +251,7 @@ static bool trace_counts(struct span_block *b, struct err *err)
     if (!span_block_load(b, &b->inside->parts[PART_TRACE_COUNTS], 1, &raw, "traces", err))
         return false;
     struct rd r = rd_of(raw);
-    if (!numbers_take32(&r, traces, first) || !consumed(&r)) // the counts
+    if (!numbers_take32(&r, stretch_all(traces), first) || !rd_consumed(&r)) // the counts
         return span_block_corrupt(b, "traces", err);
     for (uint32_t i = 0; i < traces; i++) {
         uint32_t count = first[i];
@@ -295,7 +263,7 @@ static bool trace_counts(struct span_block *b, struct err *err)
     first[traces] = sum;
     if (sum != b->spans_count)
         return span_block_corrupt(b, "traces", err);
-    b->trace_first = first;
+    b->trace_first = b->inside->trace_first = first;
     return true;
 }
 
@@ -315,31 +283,40 @@ static bool ids_column(struct span_block *b, struct err *err)
     struct slice raw;
     if (!span_block_load(b, &b->inside->parts[PART_SPAN_IDS], 1, &raw, "ids", err))
         return false;
-    if (raw.len != (size_t)b->spans_count * SPAN_ID_BYTES)
+    struct span_block_inside *in = b->inside;
+    if (raw.len != (size_t)in->rows.total * SPAN_ID_BYTES)
         return span_block_corrupt(b, "ids", err);
-    b->span_ids = (const uint8_t(*)[SPAN_ID_BYTES])raw.ptr;
+    in->span_ids = (const uint8_t(*)[SPAN_ID_BYTES])raw.ptr;
+    b->span_ids = in->span_ids + in->rows.first;
     return true;
 }
 
-static bool place_parents(const struct span_block *b, const uint32_t *codes, struct rd *far, uint8_t (*out)[SPAN_ID_BYTES])
+// `codes`: of all rows as stored.
+static bool place_parents(const struct span_block_inside *in, const uint32_t *codes,
+                          struct slice far, uint8_t (*out)[SPAN_ID_BYTES])
 {
-    for (uint32_t i = 0; i < b->spans_count; i++) {
-        if (codes[i] == PARENT_NONE) {
+    size_t far_count = 0, at = 0;
+    for (uint32_t i = 0; i < in->rows.total; i++)
+        far_count += codes[i] == PARENT_FAR;
+    for (uint32_t i = 0; i < in->rows.first; i++)
+        at += codes[i] == PARENT_FAR;
+    if (far.len != far_count * SPAN_ID_BYTES)
+        return false;
+    for (uint32_t i = 0; i < in->rows.count; i++) {
+        uint32_t own = in->rows.first + i;
+        if (codes[own] == PARENT_NONE) {
             memset(out[i], 0, SPAN_ID_BYTES);
-            continue;
-        }
-        const uint8_t *from;
-        if (codes[i] == PARENT_FAR) {
-            from = rd_bytes(far, SPAN_ID_BYTES).ptr;
+        } else if (codes[own] == PARENT_FAR) {
+            memcpy(out[i], far.ptr + at++ * SPAN_ID_BYTES, SPAN_ID_BYTES);
         } else {
-            uint32_t code = codes[i] - PARENT_NEAR, row = i - (code >> 1 ^ -(code & 1)); // wraps to what is refused
-            from = row < b->spans_count ? b->span_ids[row] : NULL;
+            uint32_t code = codes[own] - PARENT_NEAR,
+                     row = own - (code >> 1 ^ -(code & 1)); // wraps to what is refused
+            if (row >= in->rows.total)
+                return false;
+            memcpy(out[i], in->span_ids[row], SPAN_ID_BYTES);
         }
-        if (from == NULL)
-            return false;
-        memcpy(out[i], from, SPAN_ID_BYTES);
     }
-    return consumed(far);
+    return true;
 }
 
 static bool parents_column(struct span_block *b, struct err *err)
@@ -349,12 +326,13 @@ static bool parents_column(struct span_block *b, struct err *err)
         return false;
     uint8_t(*ids)[SPAN_ID_BYTES] = arena_array(b->arena, b->spans_count, sizeof *ids);
     struct arena_mark mark = arena_mark(b->arena);
-    uint32_t *codes = arena_array(b->arena, b->spans_count, sizeof *codes);
+    struct stretch all = stretch_all(b->inside->rows.total);
+    uint32_t *codes = arena_array(b->arena, all.count, sizeof *codes);
     if (!span_block_load(b, &b->inside->parts[PART_PARENTS], 2, raws, "parents", err))
         return false;
-    struct rd r = rd_of(raws[0]), far = rd_of(raws[1]);
-    bool good = ids != NULL && codes != NULL && numbers_take32(&r, b->spans_count, codes) && consumed(&r) &&
-                place_parents(b, codes, &far, ids);
+    struct rd r = rd_of(raws[0]);
+    bool good = ids != NULL && codes != NULL && numbers_take32(&r, all, codes) && rd_consumed(&r) &&
+                place_parents(b->inside, codes, raws[1], ids);
     if (!read_through(b, mark, good, "parents", err))
         return false;
     b->parent_ids = (const uint8_t(*)[SPAN_ID_BYTES])ids;
@@ -366,39 +344,33 @@ static bool starts_column(struct span_block *b, struct err *err)
     struct slice raw;
     if (!trace_counts(b, err))
         return false;
-    uint64_t *starts = arena_array(b->arena, b->spans_count, sizeof *starts);
+    const struct span_block_inside *in = b->inside;
+    struct stretch told = {in->rows.total, 0,
+                           in->rows.first + in->rows.count}; // each builds on those before
+    uint64_t *starts = arena_array(b->arena, told.count, sizeof *starts);
     struct arena_mark mark = arena_mark(b->arena);
-    if (!span_block_load(b, &b->inside->parts[PART_STARTS], 1, &raw, "starts", err))
+    if (!span_block_load(b, &in->parts[PART_STARTS], 1, &raw, "starts", err))
         return false;
     struct rd r = rd_of(raw);
     uint64_t trace_start = rd_u64(&r);
-    bool good = starts != NULL && numbers_take64(&r, b->spans_count, starts) && consumed(&r);
+    bool good = starts != NULL && numbers_take64(&r, told, starts) && rd_consumed(&r);
     if (!read_through(b, mark, good, "starts", err))
         return false;
-    for (uint32_t t = 0; t < b->stats.traces_count; t++) { // differences to times
-        uint64_t at = trace_start += starts[b->trace_first[t]];
-        starts[b->trace_first[t]] = at;
-        for (uint32_t i = b->trace_first[t] + 1; i < b->trace_first[t + 1]; i++)
+    for (uint32_t t = 0; in->trace_first[t] < told.count; t++) { // differences to times
+        uint64_t at = trace_start += starts[in->trace_first[t]];
+        starts[in->trace_first[t]] = at;
+        for (uint32_t i = in->trace_first[t] + 1; i < in->trace_first[t + 1]; i++)
             starts[i] = at += starts[i];
     }
-    b->start_ns = (const int64_t *)starts;
+    b->start_ns = (const int64_t *)starts + in->rows.first;
     return true;
 }
 
-// Strings of spans: values, then numbers. `ids` alone where the values are there.
 static bool strings_column(struct span_block *b, enum span_part values_part, const char *what, bool ids,
                            struct span_strings *s, struct err *err)
 {
-    struct slice raws[2];
-    const struct part *parts = &b->inside->parts[values_part];
-    unsigned from = s->values != NULL ? 1 : 0, to = ids ? 2 : 1;
-    if (!span_block_load(b, parts + from, to - from, raws + from, what, err))
-        return false;
-    if (from == 0 && !span_block_take_values(raws[0], b->spans_count, b->arena, s))
-        return span_block_corrupt(b, what, err);
-    if (ids && (s->ids = span_block_take_ids(raws[1], b->spans_count, s->values_count, b->arena)) == NULL)
-        return span_block_corrupt(b, what, err);
-    return true;
+    return span_block_strings(b, &b->inside->parts[values_part], b->inside->rows, ids, what, s,
+                              err);
 }
 
 static bool parse_resources(struct span_block *b, const struct span_strings *s, struct err *err)
@@ -507,7 +479,7 @@ static bool texts_column(struct span_block *b, enum span_part part, const char *
     if (!span_block_load(b, &b->inside->parts[part], 1, &raw, what, err))
         return false;
     struct rd r = rd_of(raw);
-    *out = take_texts(&r, b->spans_count, b->arena);
+    *out = span_block_take_texts(&r, b->inside->rows, b->arena);
     return *out != NULL || span_block_corrupt(b, what, err);
 }
 
@@ -520,10 +492,10 @@ static bool rest_column(struct span_block *b, struct err *err)
     uint32_t *all[4];
     for (unsigned i = 0; i < COUNT_OF(all); i++) {
         all[i] = arena_array(b->arena, b->spans_count, sizeof *all[i]);
-        if (all[i] == NULL || !numbers_take32(&r, b->spans_count, all[i]))
+        if (all[i] == NULL || !numbers_take32(&r, b->inside->rows, all[i]))
             return span_block_corrupt(b, "rest", err);
     }
-    if (!consumed(&r))
+    if (!rd_consumed(&r))
         return span_block_corrupt(b, "rest", err);
     b->flags = all[0];
     b->dropped_attributes = all[1];
@@ -546,7 +518,8 @@ bool span_block_column(struct span_block *b, enum span_column column, struct err
         return b->start_ns != NULL || starts_column(b, err);
     case SPAN_DURATIONS:
         return b->duration_ns != NULL ||
-               (b->duration_ns = span_block_numbers(b, &b->inside->parts[PART_DURATIONS], b->spans_count, what, err)) != NULL;
+               (b->duration_ns = span_block_numbers(b, &b->inside->parts[PART_DURATIONS],
+                                                    b->inside->rows, what, err)) != NULL;
     case SPAN_KINDS:
         return b->kinds != NULL ||
                (b->kinds = (const int32_t *)numbers32_column(b, PART_KINDS, what, err)) != NULL;

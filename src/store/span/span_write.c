@@ -17,7 +17,14 @@
 #include <stdlib.h>
 
 enum { KEPT_BYTES_MAX = 32 << 20 }; // of columns between two blocks
-enum { NUMBERS_ROOM_MIN = 8, COLUMNS_ROOM_MIN = 64, STAT_OTHERS_BIT = 31, HEAD_LEVEL = 1, PIECE_GAIN_PART = 16 };
+enum {
+    NUMBERS_ROOM_MIN = 8,
+    COLUMNS_ROOM_MIN = 64,
+    STAT_OTHERS_BIT = 31,
+    HEAD_LEVEL = 1,
+    PIECE_GAIN_PART = 16,
+    PIECE_GAIN_BYTES = 128
+};
 
 struct numbers { // owned, growing
     uint64_t *items;
@@ -372,7 +379,7 @@ static bool put_piece(struct span_block_writer *w, struct slice raw, struct err 
     buf_reset(&w->packed);
     if (!zbuf_compress(w->z, w->level, raw, &w->packed, err))
         return false;
-    bool worth = w->packed.len + raw.len / PIECE_GAIN_PART < raw.len;
+    bool worth = w->packed.len + raw.len / PIECE_GAIN_PART + PIECE_GAIN_BYTES < raw.len;
     put_varint(&w->body, raw.len << 1 | (worth ? PIECE_ZSTD : 0));
     if (worth)
         put_prefixed(&w->body, buf_slice(&w->packed));

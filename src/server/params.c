@@ -377,9 +377,11 @@ bool params_ordered(const struct params_range *range, struct err *err)
 void params_align(struct params_range *range, int64_t step_ns)
 {
     int64_t below = range->from_ns % step_ns;
-    range->from_ns -= below < 0 ? below + step_ns : below;
+    if (__builtin_sub_overflow(range->from_ns, below < 0 ? below + step_ns : below, &range->from_ns))
+        range->from_ns = INT64_MIN;
     int64_t above = range->to_ns % step_ns;
-    range->to_ns += above > 0 ? step_ns - above : -above;
+    if (__builtin_add_overflow(range->to_ns, above > 0 ? step_ns - above : -above, &range->to_ns))
+        range->to_ns = INT64_MAX;
 }
 
 void params_duration_text(int64_t ns, char out[PARAMS_DURATION_BYTES])

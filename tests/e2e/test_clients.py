@@ -84,15 +84,17 @@ def push_by_curl(url, lines, folder):
 
 
 def found(server, query, since):
-    """All lines of a query, paged as logcli does."""
+    """All lines of a query, page by page: the next one begins with the whole of the nanosecond in which the last one was cut."""
     out, end = [], time.time_ns() + 10**9
     while True:
         answer = server.query_range(query, since, end, limit=5000, direction="backward")["data"]["result"]
         page = sorted((int(v[0]), v[1]) for s in answer for v in s["values"])
-        out += page
         if len(page) < 5000:
-            return [line for _, line in out]
-        end = page[0][0]
+            return [line for _, line in out + page]
+        oldest = page[0][0]
+        out += [entry for entry in page if entry[0] > oldest]
+        assert page[-1][0] > oldest, "a page of one nanosecond"
+        end = oldest + 1
 
 
 def expressions(dashboard):

@@ -6,13 +6,16 @@
 #include "server/server.h"
 #include "store/store.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <locale.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -70,9 +73,11 @@ static bool print_plan(void *ctx, const struct store_plan *p, struct err *err)
 static int dry_run(const struct config *config)
 {
     struct err err;
-    char scratch[] = "/tmp/mstored-XXXXXX";
-    if (mkdtemp(scratch) == NULL) {
-        perror("mstored: a temporary directory");
+    char scratch[PATH_MAX];
+    const char *base = getenv("TMPDIR");
+    int len = snprintf(scratch, sizeof scratch, "%s/mstored-XXXXXX", base != NULL ? base : "/tmp");
+    if (len >= (int)sizeof scratch || mkdtemp(scratch) == NULL) {
+        fprintf(stderr, "mstored: %s: %s\n", scratch, len >= (int)sizeof scratch ? "the name is too long" : strerror(errno));
         return EXIT_FAILED;
     }
     struct store_options options = {.dir = config->data_dir, .decode = ingest_decode, .retention = config->retention,
@@ -83,7 +88,7 @@ static int dry_run(const struct config *config)
     bool good = store_open(&options, &store, &err) && store_plan(store, print_plan, bytes, &err);
     store_close(store);
     for (const char *const *name = (const char *const[]){"data.mdb", "lock.mdb", NULL}; *name != NULL; name++) {
-        char path[64];
+        char path[PATH_MAX + 16];
         (void)snprintf(path, sizeof path, "%s/%s", scratch, *name);
         (void)unlink(path);
     }

@@ -139,7 +139,7 @@ static struct slice take_string(struct walk *w, bool *escaped_out)
     return slice_of(from, (size_t)(w->pos++ - from));
 }
 
-// A key with escapes, undone as far as a level name can need it: \uXXXX of ASCII and \-pairs.
+// A key with escapes, undone as far as a level name can need it: \u and four hex digits (ASCII only) and \-pairs.
 static struct slice plain_key(struct slice raw, uint8_t to[NAME_BYTES_MAX + 1])
 {
     size_t len = 0;

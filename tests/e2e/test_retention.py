@@ -49,6 +49,10 @@ def test_rules(tap):
             out = subprocess.run([os.environ["MSTORED"], "--data", server.data, "--dry-run", "--retention", "0"],
                                  capture_output=True, text=True, timeout=30)
             tap.ok("stays" in out.stdout and "dropped now" not in out.stdout, "or that it stays", out.stdout + out.stderr)
+            absent = os.path.join(server.data, "absent")
+            out = subprocess.run([os.environ["MSTORED"], "--data", server.data, "--dry-run"], env=dict(os.environ, TMPDIR=absent),
+                                 capture_output=True, text=True, timeout=30)
+            tap.ok(out.returncode == 1 and absent in out.stderr, "it names the temporary directory that it cannot make", out.stderr)
             server.start()
             tap.equal(len(server.lines('{service_name=~".+"}', ns - 30 * H, ns)), 4, "and changed nothing")
 

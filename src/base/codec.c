@@ -1,8 +1,7 @@
 /* codec.c -- bytes on disk; see codec.h. */
 #include "base/codec.h"
 
-// Makes the rest unreadable, so that nothing is read after a failure.
-static void fail(struct rd *r)
+void rd_fail(struct rd *r)
 {
     r->bad = true;
     r->pos = r->end;
@@ -11,7 +10,7 @@ static void fail(struct rd *r)
 static const uint8_t *take(struct rd *r, size_t len)
 {
     if (UNLIKELY(rd_left(r) < len)) {
-        fail(r);
+        rd_fail(r);
         return NULL;
     }
     const uint8_t *at = r->pos;
@@ -61,18 +60,8 @@ uint64_t rd_varint_long(struct rd *r)
         if (byte < 0x80)
             return value;
     }
-    fail(r);
+    rd_fail(r);
     return 0;
-}
-
-uint64_t rd_varint_max(struct rd *r, uint64_t max)
-{
-    uint64_t value = rd_varint(r);
-    if (value > max) {
-        fail(r);
-        return 0;
-    }
-    return value;
 }
 
 int64_t rd_zigzag(struct rd *r)

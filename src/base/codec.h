@@ -38,10 +38,23 @@ static inline uint64_t rd_varint(struct rd *r)
 {
     if (r->pos < r->end && *r->pos < 0x80)
         return *r->pos++;
+    if (rd_left(r) >= 2 && r->pos[1] < 0x80) {
+        r->pos += 2;
+        return (r->pos[-2] & 0x7fU) | (uint64_t)r->pos[-1] << 7;
+    }
     return rd_varint_long(r);
 }
+// Makes the rest unreadable, so that nothing is read after a failure.
+void rd_fail(struct rd *r);
 // As rd_varint; a value above max is bad.
-uint64_t rd_varint_max(struct rd *r, uint64_t max);
+static inline uint64_t rd_varint_max(struct rd *r, uint64_t max)
+{
+    uint64_t value = rd_varint(r);
+    if (value <= max)
+        return value;
+    rd_fail(r);
+    return 0;
+}
 int64_t rd_zigzag(struct rd *r);
 // The next len bytes, borrowed.
 struct slice rd_bytes(struct rd *r, size_t len);

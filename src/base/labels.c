@@ -208,7 +208,7 @@ struct slice labels_find(struct slice encoded, struct slice name)
         at += len;
         size_t value_len = take_length(&at);
         assert(at + value_len <= end); // trusted: whoever hands it in has validated it
-        if (len == name.len && memcmp(key, name.ptr, len) == 0)
+        if (len == name.len && bytes_eq(key, name.ptr, len))
             return slice_of(at, value_len);
         at += value_len;
     }

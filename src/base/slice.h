@@ -26,9 +26,29 @@ static inline struct slice slice_cstr(const char *text)
     return (struct slice){(const uint8_t *)text, strlen(text)};
 }
 
+// Names and values are mostly short: two overlapping loads of each instead of a call.
+static inline bool bytes_eq(const uint8_t *a, const uint8_t *b, size_t len)
+{
+    uint64_t a8[2], b8[2];
+    uint32_t a4[2], b4[2];
+    if (len > 16)
+        return memcmp(a, b, len) == 0;
+    if (len >= 8) {
+        memcpy(&a8[0], a, 8), memcpy(&a8[1], a + len - 8, 8);
+        memcpy(&b8[0], b, 8), memcpy(&b8[1], b + len - 8, 8);
+        return ((a8[0] ^ b8[0]) | (a8[1] ^ b8[1])) == 0;
+    }
+    if (len >= 4) {
+        memcpy(&a4[0], a, 4), memcpy(&a4[1], a + len - 4, 4);
+        memcpy(&b4[0], b, 4), memcpy(&b4[1], b + len - 4, 4);
+        return ((a4[0] ^ b4[0]) | (a4[1] ^ b4[1])) == 0;
+    }
+    return len == 0 || (a[0] == b[0] && a[len / 2] == b[len / 2] && a[len - 1] == b[len - 1]);
+}
+
 static inline bool slice_eq(struct slice a, struct slice b)
 {
-    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+    return a.len == b.len && bytes_eq(a.ptr, b.ptr, a.len);
 }
 
 // Bytewise order; a prefix sorts first.

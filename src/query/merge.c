@@ -148,9 +148,11 @@ static bool visit_single(struct scan *s, const struct view_run *run, unsigned co
     struct run_entries e;
     bool left_out;
     uint32_t first, end;
-    if (visitor->whole != NULL && run->mask == NULL && run->min_ns >= from_ns && run->max_ns < to_ns &&
-        visitor->whole(visitor->ctx, run))
+    bool inside = run->mask == NULL && run->min_ns >= from_ns && run->max_ns < to_ns;
+    if (inside && visitor->whole != NULL && visitor->whole(visitor->ctx, run))
         return true;
+    if (inside && visitor->timeless != NULL && visitor->timeless(visitor->ctx, run))
+        columns &= ~(unsigned)VIEW_TIMES;
     if (!scan_load(s, NULL, run, columns, &e, &left_out))
         return false;
     if (left_out)

@@ -15,13 +15,16 @@ struct merge_visitor {
     // Offered each run that lies inside the range and overlaps no other source, before it is loaded: true
     // when its totals were all that was needed. May be NULL.
     bool (*whole)(void *ctx, const struct view_run *run);
+    // Asked of such a run next: whether its least time does for all of its entries, so that their own are not read.
+    // May be NULL.
+    bool (*timeless)(void *ctx, const struct view_run *run);
     void *ctx;
 };
 
 // Behind the cluster that starts at runs[first]. Runs are in the order of a selection.
 uint32_t merge_cluster_end(const struct view_run *runs, uint32_t runs_count, uint32_t first);
 
-// Visits the entries of one cluster in [from_ns, to_ns). Columns always include times. False: visit returned
+// Visits the entries of one cluster in [from_ns, to_ns). Columns include times. False: visit returned
 // false, or the task failed.
 MUST_CHECK bool merge_cluster(struct scan *s, const struct view_run *runs, uint32_t runs_count,
                               unsigned columns, int64_t from_ns, int64_t to_ns,

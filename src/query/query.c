@@ -144,6 +144,7 @@ bool query_match(const struct query *query, const struct store_arrival *arrival,
 {
     struct arena *a = &space->scratch;
     arena_reset(a);
+    line_space_forget(&space->lines);
     struct line l = {.time_ns = arrival->time_ns, .text = arrival->line, .stream = arrival->labels,
                      .metadata = arrival->metadata, .space = &space->lines, .scratch = a};
     if (!pipeline_keeps(query->pipeline, &l))

@@ -55,13 +55,13 @@ static bool is_sum(const struct ast *ast)
            (fn == TOK_RATE && ast->range_agg.range.unwrap == NULL);
 }
 
-// Whether all entries of a stream are worth the same whatever their metadata and lines, if the stream has the
-// labels that are grouped by.
-static bool may_be_uniform(const struct range_plan *plan, const struct ast_grouping **by_out)
+// Whether all entries of a stream that are kept go to one series, whatever their metadata, if the stream has the labels
+// that are grouped by.
+static bool may_be_one_series(const struct range_plan *plan, const struct ast_grouping **by_out)
 {
     const struct ast *ast = plan->ast;
     *by_out = ast->range_agg.grouping;
-    if (!is_sum(ast) || ast->range_agg.range.unwrap != NULL || !pipeline_is_empty(plan->pipeline) ||
+    if (!is_sum(ast) || ast->range_agg.range.unwrap != NULL || pipeline_reads_labels(plan->pipeline) ||
         (*by_out == NULL && plan->around == NULL))
         return false;
     if (*by_out == NULL)
@@ -76,7 +76,7 @@ void range_plans_explain(const struct range_plan *list, struct buf *b)
     range_plans_explain(list->next, b);
     const struct ast_grouping *by;
     explain_selection(b, &list->ast->range_agg.range.logs, list->pipeline, &list->wanted, counts_bytes(list->ast),
-                      may_be_uniform(list, &by) ? "answer runs that lie within their steps, for streams with the labels grouped by"
+                      may_be_one_series(list, &by) && pipeline_is_empty(list->pipeline) ? "answer runs that lie within their steps, for streams with the labels grouped by"
                                                 : NULL);
 }
 
@@ -192,10 +192,15 @@ struct range_agg {
 };
 
 // Series that entries went to lately, by the values of the labels that are grouped by.
-enum { RECENT_SERIES = 64, RECENT_BYTES = 112 };
+enum { RECENT_SERIES = 64, RECENT_NAMES = 3, RECENT_BYTES = 40 };
+struct recent_key {
+    uint32_t count; // of names; 0: none
+    bool found[RECENT_NAMES];
+    struct slice values[RECENT_NAMES];
+};
 struct recent {
-    uint8_t key[RECENT_BYTES];
-    uint32_t key_len; // 0: none
+    struct recent_key key; // its values are those in `bytes`
+    uint8_t bytes[RECENT_NAMES][RECENT_BYTES];
     size_t number;
 };
 
@@ -258,34 +263,61 @@ static bool add_series(struct gatherer *p, size_t number)
     return true;
 }
 
-// The place of an entry among the recent ones; NULL: its series does not depend on some labels alone.
-static struct recent *recent_of(struct gatherer *p, const struct line *l, struct recent *key)
+static uint64_t first_and_last(struct slice value)
+{
+    uint64_t first = 0, last = 0;
+    uint32_t first4, last4;
+    if (value.len >= sizeof first) {
+        memcpy(&first, value.ptr, sizeof first);
+        memcpy(&last, value.ptr + value.len - sizeof last, sizeof last);
+    } else if (value.len >= sizeof first4) {
+        memcpy(&first4, value.ptr, sizeof first4);
+        memcpy(&last4, value.ptr + value.len - sizeof last4, sizeof last4);
+        first = first4, last = last4;
+    } else if (value.len > 0) {
+        first = value.ptr[0], last = (uint64_t)value.ptr[value.len / 2] << 8 | value.ptr[value.len - 1];
+    }
+    return (first ^ last * UINT64_C(0xC2B2AE3D27D4EB4F)) + value.len;
+}
+
+// The values of an entry by which its series is told, and their place among the recent ones; NULL: its series does
+// not depend on few and short values alone.
+static struct recent *recent_of(struct gatherer *p, const struct line *l, struct recent_key *key)
 {
     const struct range_agg *r = p->r;
     const struct ast *around = r->plan->around;
     const struct ast_grouping *g = around != NULL ? around->vector_agg.grouping : r->plan->ast->range_agg.grouping;
-    if (g == NULL || g->without || l->error.len > 0 || l->error_details.len > 0 || l->preserve_error)
+    if (g == NULL || g->without || g->names_count == 0 || g->names_count > RECENT_NAMES || l->error.len > 0 ||
+        l->error_details.len > 0 || l->preserve_error)
         return NULL;
-    size_t len = 0;
+    uint64_t hash = 0;
+    key->count = g->names_count;
     for (uint32_t i = 0; i < g->names_count; i++) {
-        bool found;
-        struct slice value = line_label(l, g->names[i], &found);
-        if (value.len > UINT8_MAX || len + 2 + value.len > RECENT_BYTES)
+        key->values[i] = line_label(l, g->names[i], &key->found[i]);
+        if (key->values[i].len > RECENT_BYTES)
             return NULL;
-        key->key[len++] = found;
-        key->key[len++] = (uint8_t)value.len;
-        if (value.len > 0)
-            memcpy(key->key + len, value.ptr, value.len);
-        len += value.len;
+        hash = (hash ^ first_and_last(key->values[i])) * UINT64_C(0x9E3779B97F4A7C15);
     }
-    if (len == 0)
-        return NULL;
-    key->key_len = (uint32_t)len;
-    uint64_t first = 0, last = 0;
-    memcpy(&first, key->key, len < sizeof first ? len : sizeof first);
-    memcpy(&last, key->key + (len < sizeof last ? 0 : len - sizeof last), len < sizeof last ? len : sizeof last);
-    uint64_t hash = (first ^ last * UINT64_C(0xC2B2AE3D27D4EB4F)) * UINT64_C(0x9E3779B97F4A7C15);
     return &p->recent[hash >> 32 & (RECENT_SERIES - 1)];
+}
+
+static bool is_recent(const struct recent *recent, const struct recent_key *key)
+{
+    for (uint32_t i = 0; i < key->count; i++)
+        if (recent->key.found[i] != key->found[i] || !slice_eq(recent->key.values[i], key->values[i]))
+            return false;
+    return recent->key.count > 0;
+}
+
+static void set_recent(struct recent *recent, const struct recent_key *key, size_t number)
+{
+    recent->key = *key;
+    recent->number = number;
+    for (uint32_t i = 0; i < key->count; i++) {
+        if (key->values[i].len > 0)
+            memcpy(recent->bytes[i], key->values[i].ptr, key->values[i].len);
+        recent->key.values[i].ptr = recent->bytes[i];
+    }
 }
 
 static bool number_of(struct gatherer *p, const struct line *l, size_t *number_out)
@@ -296,8 +328,9 @@ static bool number_of(struct gatherer *p, const struct line *l, size_t *number_o
         *number_out = p->last_number;
         return true;
     }
-    struct recent key, *recent = r->plain ? NULL : recent_of(p, l, &key);
-    if (recent != NULL && recent->key_len == key.key_len && memcmp(recent->key, key.key, key.key_len) == 0) {
+    struct recent_key key;
+    struct recent *recent = r->plain ? NULL : recent_of(p, l, &key);
+    if (recent != NULL && is_recent(recent, &key)) {
         *number_out = recent->number;
         return true;
     }
@@ -308,11 +341,8 @@ static bool number_of(struct gatherer *p, const struct line *l, size_t *number_o
         return scan_fail_memory(p->scan);
     if (p->table.count > before && !add_series(p, number))
         return false;
-    if (recent != NULL) {
-        memcpy(recent->key, key.key, key.key_len);
-        recent->key_len = key.key_len;
-        recent->number = number;
-    }
+    if (recent != NULL)
+        set_recent(recent, &key, number);
     p->last_metadata = l->metadata;
     p->last_number = r->plain ? number : SIZE_MAX;
     *number_out = number;
@@ -463,13 +493,13 @@ static bool add_piece(void *ctx, const struct run_entries *e, uint32_t first, ui
 
 // --- streams whose entries all go to one series -------------------------------------------------------
 
-// Without stages, and grouped by names that the stream has (or by none), all entries of a stream make one
-// series, whatever their metadata: neither lines nor metadata are read, and where one set of steps holds a
-// whole run not even its times.
-static bool is_uniform(const struct gatherer *p)
+// Grouped by names that the stream has (or by none), and with no stages but line filters, all entries of a stream
+// make one series: metadata are not read, without any stages lines neither, and where one set of steps holds a whole
+// run not even its times.
+static bool is_one_series(const struct gatherer *p)
 {
     const struct ast_grouping *by;
-    if (!may_be_uniform(p->r->plan, &by))
+    if (!may_be_one_series(p->r->plan, &by))
         return false;
     for (uint32_t i = 0; by != NULL && i < by->names_count; i++)
         if (labels_find(p->stream, by->names[i]).len == 0)
@@ -489,16 +519,22 @@ static bool uniform_series(struct gatherer *p, struct gathered **out)
     return true;
 }
 
+// Whether one set of steps holds the whole run.
+static bool is_within_steps(struct gatherer *p, const struct view_run *run, uint32_t *first_out, uint32_t *end_out)
+{
+    uint32_t first, end;
+    bool last = steps_of(p, run->max_ns, &first, &end);
+    return steps_of(p, run->min_ns, first_out, end_out) == last && first == *first_out && end == *end_out;
+}
+
 static bool add_whole_run(void *ctx, const struct view_run *run)
 {
     struct gatherer *p = ctx;
     struct gathered *g;
-    uint32_t first, end, last_first, last_end;
-    bool some = steps_of(p, run->min_ns, &first, &end),
-         last = steps_of(p, run->max_ns, &last_first, &last_end);
-    if (some != last || first != last_first || end != last_end || !uniform_series(p, &g))
+    uint32_t first, end;
+    if (!is_within_steps(p, run, &first, &end) || !uniform_series(p, &g))
         return false;
-    if (some)
+    if (first < end)
         add_totals(g, first, end, run->entries_count, run->line_bytes);
     p->scan->stats.lines_matched += run->entries_count;
     p->scan->stats.runs_from_totals++;
@@ -552,26 +588,34 @@ static bool make_tasks(struct range_agg *r, unsigned scans, struct arena *a, str
     return true;
 }
 
+static bool is_timeless(void *ctx, const struct view_run *run)
+{
+    struct gatherer *p = ctx;
+    uint32_t first, end;
+    return p->r->sums && !pipeline_reads_times(p->r->plan->pipeline) && is_within_steps(p, run, &first, &end);
+}
+
 static bool run_task(void *ctx, struct scan *s, uint32_t number)
 {
     struct range_agg *r = ctx;
     struct gatherer *p = &r->gatherers[s - s->team->scans];
-    const struct merge_visitor each = {.visit = add_piece, .ctx = p};
+    const struct merge_visitor each = {.visit = add_piece, .timeless = is_timeless, .ctx = p};
     const struct merge_visitor uniform = {.visit = add_uniform_piece, .whole = add_whole_run, .ctx = p};
-    unsigned columns = scan_columns(r->plan->pipeline) | VIEW_METADATA | (r->bytes ? VIEW_LINES : 0U);
+    unsigned columns = scan_columns(r->plan->pipeline) | (r->bytes ? VIEW_LINES : 0U);
     unsigned uniform_columns = VIEW_TIMES | (r->bytes ? VIEW_LENGTHS : 0U);
-    bool one = false;
+    bool one_series = false, one = false;
     p->task = number;
     for (uint32_t i = r->tasks[number].first, end; i < r->tasks[number].end; i = end) {
         uint32_t stream = r->sel.runs[i].stream;
         if (i == r->tasks[number].first || r->sel.runs[i - 1].stream != stream) {
             if (!scan_labels(s, &r->sel.streams[stream], &p->stream))
                 return false;
-            one = is_uniform(p);
+            one_series = is_one_series(p);
+            one = one_series && pipeline_is_empty(r->plan->pipeline);
         }
         end = merge_cluster_end(r->sel.runs, r->sel.runs_count, i);
-        if (!merge_cluster(s, &r->sel.runs[i], end - i, one ? uniform_columns : columns, r->from_ns, r->to_ns,
-                           one ? &uniform : &each))
+        unsigned needed = one ? uniform_columns : one_series ? columns : columns | VIEW_METADATA;
+        if (!merge_cluster(s, &r->sel.runs[i], end - i, needed, r->from_ns, r->to_ns, one ? &uniform : &each))
             return false;
     }
     return true;

@@ -291,8 +291,8 @@ static uint32_t lower_bound(const struct run_entries *e, int64_t time_ns)
 void scan_bounds(const struct run_entries *e, int64_t from_ns, int64_t to_ns, uint32_t *first_out,
                  uint32_t *end_out)
 {
-    *first_out = lower_bound(e, from_ns);
-    *end_out = lower_bound(e, to_ns);
+    *first_out = e->times_ns != NULL ? lower_bound(e, from_ns) : 0;
+    *end_out = e->times_ns != NULL ? lower_bound(e, to_ns) : e->count;
 }
 
 // The entry that a byte of the run's text belongs to; mostly one of the next.
@@ -347,7 +347,7 @@ static bool scan_entry(struct run_scan *r, uint32_t n)
     const struct run_entries *e = r->e;
     struct line *l = &r->hit.line;
     r->hit.position = n;
-    l->time_ns = e->times_ns[n];
+    l->time_ns = e->times_ns != NULL ? e->times_ns[n] : e->min_ns;
     if (e->lines != NULL)
         r->hit.text = l->text = slice_of(e->lines[n], e->line_bytes[n]);
     if (e->metadata != NULL)
@@ -392,6 +392,7 @@ bool scan_run(struct scan *s, const struct pipeline *p, struct slice stream_labe
     struct run_scan r = {
         .s = s, .p = p, .e = e, .visit = visit, .ctx = ctx,
         .hit.line = {.stream = stream_labels, .stream_names = line_names(stream_labels), .metadata = LABELS_EMPTY, .space = &s->space, .scratch = &s->scratch}};
+    line_space_forget(&s->space);
     s->stats.lines_scanned += end - first;
     if (e->line_bytes != NULL)
         for (uint32_t n = first; n < end; n++)

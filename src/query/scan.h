@@ -78,11 +78,12 @@ struct scan_hit {
     struct slice text;   // as stored; line.text is what stages made of it
     struct line line;
 };
+// Entries without times get the run's least.
 bool scan_run(struct scan *s, const struct pipeline *p, struct slice stream_labels,
               const struct run_entries *e, uint32_t first, uint32_t end, bool forward,
               bool (*visit)(void *ctx, struct scan_hit *hit), void *ctx);
 // Columns that running the pipeline takes, times included.
 unsigned scan_columns(const struct pipeline *p);
-// The part of a run's times in [from_ns, to_ns).
+// The part of a run's times in [from_ns, to_ns); all of it where times were not loaded.
 void scan_bounds(const struct run_entries *e, int64_t from_ns, int64_t to_ns, uint32_t *first_out,
                  uint32_t *end_out);

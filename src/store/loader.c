@@ -114,6 +114,7 @@ static void load_head(struct run_loader *l, struct head *head, const struct view
     }
     *out = (struct run_entries){
         .count = run->entries_count,
+        .min_ns = run->min_ns,
         .times_ns = columns & VIEW_TIMES ? l->times_ns : NULL,
         .line_bytes = columns & (VIEW_LENGTHS | VIEW_LINES) ? l->line_bytes : NULL,
         .lines = columns & VIEW_LINES ? l->lines : NULL,
@@ -172,6 +173,7 @@ static bool load_block(struct run_loader *l, struct seg *seg, const struct view_
                        seg_path(seg), run->first, run->block, b->entries_count);
     *out = (struct run_entries){
         .count = run->entries_count,
+        .min_ns = run->min_ns,
         .times_ns = columns & VIEW_TIMES ? b->times_ns + run->first : NULL,
         .line_bytes = columns & (VIEW_LENGTHS | VIEW_LINES) ? b->line_bytes + run->first : NULL,
         .lines = columns & VIEW_LINES ? b->lines + run->first : NULL,
@@ -254,6 +256,7 @@ static void leave_out(struct run_loader *l, const struct view_run *run, struct r
         kept++;
     }
     *e = (struct run_entries){.count = kept,
+                              .min_ns = from.min_ns,
                               .times_ns = l->times_ns,
                               .line_bytes = from.line_bytes != NULL ? l->line_bytes : NULL,
                               .lines = from.lines != NULL ? l->lines : NULL,

@@ -265,6 +265,7 @@ enum view_columns { VIEW_TIMES = 1, VIEW_LENGTHS = 2, VIEW_LINES = 4, VIEW_METAD
 // A loaded run. Arrays have `count` elements; columns not asked for are NULL.
 struct run_entries {
     uint32_t count;
+    int64_t min_ns;                 // no entry is earlier
     const int64_t *times_ns;        // ascending; equal times in ingestion order
     const uint32_t *line_bytes;     // VIEW_LENGTHS (implied by VIEW_LINES)
     const uint8_t *const *lines;    // VIEW_LINES: start of each line

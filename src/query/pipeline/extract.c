@@ -38,9 +38,24 @@ bool wanted_all(const struct wanted_labels *w, uint64_t found)
     return w->limited && w->count < FOUND_BITS && found == (UINT64_C(1) << w->count) - 1;
 }
 
+// What a byte may be in: one look a byte, for most of a line is passed over.
+enum { IN_NAME = 1, IN_VALUE = 2 };
+static const uint8_t places[256] = {
+    ['!'] = IN_VALUE,
+    ['#' ... '/'] = IN_VALUE,
+    ['0' ... '9'] = IN_NAME | IN_VALUE,
+    [':' ... '<'] = IN_VALUE,
+    ['>' ... '@'] = IN_VALUE,
+    ['A' ... 'Z'] = IN_NAME | IN_VALUE,
+    ['[' ... '^'] = IN_VALUE,
+    ['_'] = IN_NAME | IN_VALUE,
+    ['`'] = IN_VALUE,
+    ['a' ... 'z'] = IN_NAME | IN_VALUE,
+    ['{' ... 255] = IN_VALUE};
+
 static bool is_word(uint8_t c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+    return places[c] & IN_NAME;
 }
 
 static bool is_digit(uint8_t c)
@@ -78,21 +93,6 @@ struct slice extract_name(struct slice key, bool first, struct arena *a)
 }
 
 // --- logfmt -----------------------------------------------------------------------------------------
-
-// What a byte may be in: one look a byte, for most of a line is passed over.
-enum { IN_NAME = 1, IN_VALUE = 2 };
-static const uint8_t places[256] = {
-    ['!'] = IN_VALUE,
-    ['#' ... '/'] = IN_VALUE,
-    ['0' ... '9'] = IN_NAME | IN_VALUE,
-    [':' ... '<'] = IN_VALUE,
-    ['>' ... '@'] = IN_VALUE,
-    ['A' ... 'Z'] = IN_NAME | IN_VALUE,
-    ['[' ... '^'] = IN_VALUE,
-    ['_'] = IN_NAME | IN_VALUE,
-    ['`'] = IN_VALUE,
-    ['a' ... 'z'] = IN_NAME | IN_VALUE,
-    ['{' ... 255] = IN_VALUE};
 
 struct logfmt {
     const uint8_t *start, *pos, *end;

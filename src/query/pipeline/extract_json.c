@@ -3,6 +3,9 @@
  *
  * Lenient as the reference: labels found before an error stay, text behind the object is ignored. A nested
  * object is looked into only when its end was found.
+ *
+ * What takes a piece of the line gets the place where it begins and gives the one behind it, or NULL with the walk's
+ * error set (which next_member() leaves alone at the end of an object): so the place stays in a register.
  */
 #include "query/pipeline/extract.h"
 
@@ -23,7 +26,7 @@
 enum { NAME_BYTES_MAX = 4096, JSON_DEPTH_MAX = 128 };
 
 struct walk {
-    const uint8_t *pos, *end;
+    const uint8_t *end; // of the line
     struct line *l;
     const struct wanted_labels *wanted;
     uint64_t found; // of wanted ones, by place
@@ -34,14 +37,15 @@ struct walk {
     struct slice path[JSON_DEPTH_MAX + 1]; // keys down to the value in hand; only with `visit`
 };
 
-static void skip_blanks(struct walk *w)
+static inline const uint8_t *skip_blanks(const uint8_t *at, const uint8_t *end)
 {
-    while (w->pos < w->end && (*w->pos == ' ' || *w->pos == '\n' || *w->pos == '\t' || *w->pos == '\r'))
-        w->pos++;
+    while (at < end && (*at == ' ' || *at == '\n' || *at == '\t' || *at == '\r'))
+        at++;
+    return at;
 }
 
 // The next quote or backslash, or the end.
-static const uint8_t *special(const uint8_t *at, const uint8_t *end)
+static inline const uint8_t *special(const uint8_t *at, const uint8_t *end)
 {
 #ifdef __SSE2__
     const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\');
@@ -57,15 +61,16 @@ static const uint8_t *special(const uint8_t *at, const uint8_t *end)
     return at;
 }
 
-// From behind the quote to behind the closing one; the text between. NULL ptr: unclosed.
-static struct slice take_raw_string(struct walk *w, bool *escaped_out)
+// From behind a quote; the text up to the closing one. NULL: unclosed.
+static inline const uint8_t *take_raw_string(const uint8_t *from, const uint8_t *end, struct slice *out,
+                                             bool *escaped_out)
 {
-    const uint8_t *from = w->pos, *at = special(from, w->end);
-    *escaped_out = at < w->end && *at == '\\';
-    while (at < w->end && *at == '\\')
-        at = w->end - at > 2 ? special(at + 2, w->end) : w->end;
-    w->pos = at < w->end ? at + 1 : at;
-    return at < w->end ? slice_of(from, (size_t)(at - from)) : (struct slice){0};
+    const uint8_t *at = special(from, end);
+    *escaped_out = at < end && *at == '\\';
+    while (at < end && *at == '\\')
+        at = end - at > 2 ? special(at + 2, end) : end;
+    *out = slice_of(from, (size_t)(at - from));
+    return at < end ? at + 1 : NULL;
 }
 
 static int hex4(const uint8_t *p, const uint8_t *end)
@@ -149,98 +154,93 @@ struct value {
     bool escaped;
 };
 
-static bool value_fail(struct walk *w, const char *error)
+static const uint8_t *walk_fail(struct walk *w, const char *error)
 {
     w->error = error;
-    return false;
+    return NULL;
 }
 
-static bool take_word(struct walk *w, const char *word, enum value_kind kind, struct value *out)
+static const uint8_t *take_word(struct walk *w, const uint8_t *at, const char *word, enum value_kind kind,
+                                struct value *out)
 {
     size_t len = strlen(word);
-    if ((size_t)(w->end - w->pos) < len || memcmp(w->pos, word, len) != 0)
-        return value_fail(w, UNKNOWN_TYPE);
-    *out = (struct value){kind, slice_of(w->pos, len), false};
-    w->pos += len;
-    return true;
+    if ((size_t)(w->end - at) < len || memcmp(at, word, len) != 0)
+        return walk_fail(w, UNKNOWN_TYPE);
+    *out = (struct value){kind, slice_of(at, len), false};
+    return at + len;
 }
 
-static bool take_value(struct walk *w, struct value *out)
+static const bool ends_number[256] = {[0] = true, [' '] = true, ['\t'] = true, ['\r'] = true, ['\n'] = true,
+                                      [','] = true, ['}'] = true, [']'] = true};
+
+// What is no string.
+static const uint8_t *take_other(struct walk *w, const uint8_t *at, struct value *out)
 {
-    skip_blanks(w);
-    if (w->pos >= w->end)
-        return value_fail(w, MALFORMED);
-    const uint8_t *from = w->pos;
-    uint8_t c = *w->pos;
-    if (c == '"') {
-        w->pos++;
-        *out = (struct value){.kind = VALUE_STRING};
-        out->raw = take_raw_string(w, &out->escaped);
-        return out->raw.ptr != NULL || value_fail(w, STRING_OPEN);
-    }
+    const uint8_t *from = at;
+    uint8_t c = *at;
     if (c == '{' || c == '[') {
-        w->pos = find_close(from, w->end, c, c == '{' ? '}' : ']');
-        if (w->pos == NULL) {
-            w->pos = from;
-            return value_fail(w, c == '{' ? OBJECT_OPEN : ARRAY_OPEN);
-        }
-        *out = (struct value){c == '{' ? VALUE_OBJECT : VALUE_ARRAY, slice_of(from, (size_t)(w->pos - from)), false};
-        return true;
+        at = find_close(from, w->end, c, c == '{' ? '}' : ']');
+        if (at == NULL)
+            return walk_fail(w, c == '{' ? OBJECT_OPEN : ARRAY_OPEN);
+        *out = (struct value){c == '{' ? VALUE_OBJECT : VALUE_ARRAY, slice_of(from, (size_t)(at - from)), false};
+        return at;
     }
     if (c == '-' || (c >= '0' && c <= '9')) {
-        while (w->pos < w->end && strchr(" \t\r\n,}]", *w->pos) == NULL)
-            w->pos++;
-        *out = (struct value){VALUE_NUMBER, slice_of(from, (size_t)(w->pos - from)), false};
-        return true;
+        while (at < w->end && !ends_number[*at])
+            at++;
+        *out = (struct value){VALUE_NUMBER, slice_of(from, (size_t)(at - from)), false};
+        return at;
     }
-    return c == 't'   ? take_word(w, "true", VALUE_BOOL, out)
-           : c == 'f' ? take_word(w, "false", VALUE_BOOL, out)
-           : c == 'n' ? take_word(w, "null", VALUE_NULL, out)
-                      : value_fail(w, UNKNOWN_TYPE);
+    return c == 't'   ? take_word(w, at, "true", VALUE_BOOL, out)
+           : c == 'f' ? take_word(w, at, "false", VALUE_BOOL, out)
+           : c == 'n' ? take_word(w, at, "null", VALUE_NULL, out)
+                      : walk_fail(w, UNKNOWN_TYPE);
 }
 
-// Between members: false at the end of the object, or on an error.
-static bool next_member(struct walk *w, bool first)
+static inline const uint8_t *take_value(struct walk *w, const uint8_t *at, struct value *out)
 {
-    skip_blanks(w);
-    if (w->pos >= w->end)
-        return value_fail(w, first ? MALFORMED : ARRAY_OPEN);
-    if (!first) {
-        if (*w->pos == '}') {
-            w->pos++;
-            return false;
-        }
-        if (*w->pos != ',')
-            return value_fail(w, OBJECT_OPEN);
-        w->pos++;
-        skip_blanks(w);
-        if (w->pos >= w->end)
-            return value_fail(w, ARRAY_OPEN);
-    }
-    if (*w->pos == '}') { // an empty object, or a trailing comma
-        w->pos++;
-        return false;
-    }
-    return true;
+    at = skip_blanks(at, w->end);
+    if (at >= w->end)
+        return walk_fail(w, MALFORMED);
+    if (*at != '"')
+        return take_other(w, at, out);
+    out->kind = VALUE_STRING;
+    at = take_raw_string(at + 1, w->end, &out->raw, &out->escaped);
+    return at != NULL ? at : walk_fail(w, STRING_OPEN);
 }
 
-static bool take_key(struct walk *w, struct slice *out)
+// Between members: NULL at the end of the object, or on an error.
+static inline const uint8_t *next_member(struct walk *w, const uint8_t *at, bool first)
+{
+    at = skip_blanks(at, w->end);
+    if (at >= w->end)
+        return walk_fail(w, first ? MALFORMED : ARRAY_OPEN);
+    if (!first) {
+        if (*at == '}')
+            return NULL;
+        if (*at != ',')
+            return walk_fail(w, OBJECT_OPEN);
+        at = skip_blanks(at + 1, w->end);
+        if (at >= w->end)
+            return walk_fail(w, ARRAY_OPEN);
+    }
+    return *at == '}' ? NULL : at; // an empty object, or a trailing comma
+}
+
+static inline const uint8_t *take_key(struct walk *w, const uint8_t *at, struct slice *out)
 {
     bool escaped;
-    if (*w->pos != '"')
-        return value_fail(w, OBJECT_OPEN);
-    w->pos++;
-    struct slice raw = take_raw_string(w, &escaped);
-    if (raw.ptr == NULL)
-        return value_fail(w, MALFORMED);
-    *out = raw;
-    if (escaped && !unescape(raw, w->l->scratch, out))
-        return value_fail(w, BAD_ESCAPE);
-    skip_blanks(w);
-    if (w->pos >= w->end || *w->pos != ':')
-        return value_fail(w, MALFORMED);
-    w->pos++;
-    return true;
+    if (*at != '"')
+        return walk_fail(w, OBJECT_OPEN);
+    at = take_raw_string(at + 1, w->end, out, &escaped);
+    if (at == NULL)
+        return walk_fail(w, MALFORMED);
+    if (escaped && !unescape(*out, w->l->scratch, out))
+        return walk_fail(w, BAD_ESCAPE);
+    at = skip_blanks(at, w->end);
+    if (at >= w->end || *at != ':')
+        return walk_fail(w, MALFORMED);
+    return at + 1;
 }
 
 static struct slice value_text(const struct value *v, struct arena *a)
@@ -258,22 +258,23 @@ static bool is_done(const struct walk *w)
     return w->error != NULL || wanted_all(w->wanted, w->found);
 }
 
-// Appends a sanitised key to the name so far; its new length.
-static size_t join_name(struct walk *w, size_t len, struct slice key)
+// The name of a member: its sanitised key behind the names of the objects that it is in, which are the first `len`
+// bytes of w->name, where there are any.
+static struct slice member_name(struct walk *w, size_t len, struct slice key)
 {
     struct slice part = extract_name(key, len == 0, w->l->scratch);
     if (part.len == 0 || len + 1 + part.len > NAME_BYTES_MAX)
-        return len;
-    if (len > 0)
-        w->name[len++] = '_';
+        return slice_of(w->name, len);
+    if (len == 0)
+        return part;
+    w->name[len++] = '_';
     memcpy(w->name + len, part.ptr, part.len);
-    return len + part.len;
+    return slice_of(w->name, len + part.len);
 }
 
-static void put_value(struct walk *w, size_t name_len, const struct value *v, int depth)
+static void put_value(struct walk *w, struct slice name, const struct value *v, int depth)
 {
-    struct slice name = slice_of(w->name, name_len);
-    if (name_len == 0 || v->kind == VALUE_NULL || v->kind == VALUE_ARRAY)
+    if (name.len == 0 || v->kind == VALUE_NULL || v->kind == VALUE_ARRAY)
         return;
     if (w->visit != NULL) {
         w->visit(w->ctx, name, value_text(v, w->l->scratch), w->path, (size_t)depth + 1);
@@ -281,29 +282,30 @@ static void put_value(struct walk *w, size_t name_len, const struct value *v, in
     }
     if (!wanted(w->wanted, name, &w->found))
         return;
-    line_parse_label(w->l, arena_copy(w->l->scratch, name), value_text(v, w->l->scratch), false);
+    if ((const char *)name.ptr == w->name)
+        name = arena_copy(w->l->scratch, name);
+    line_parse_label(w->l, name, value_text(v, w->l->scratch), false);
 }
 
 // From behind `{`.
-static void walk_object(struct walk *w, size_t name_len, int depth)
+static void walk_object(struct walk *w, const uint8_t *at, size_t name_len, int depth)
 {
-    for (bool first = true; next_member(w, first) && !is_done(w); first = false) {
+    for (bool first = true; (at = next_member(w, at, first)) != NULL && !is_done(w); first = false) {
         struct slice key;
         struct value v;
-        if (!take_key(w, &key) || !take_value(w, &v))
+        if ((at = take_key(w, at, &key)) == NULL || (at = take_value(w, at, &v)) == NULL)
             return;
-        size_t len = join_name(w, name_len, key);
+        struct slice name = member_name(w, name_len, key);
         if (w->visit != NULL)
             w->path[depth] = key;
         if (v.kind == VALUE_OBJECT && depth < JSON_DEPTH_MAX) {
-            const uint8_t *behind = w->pos;
-            w->pos = v.raw.ptr + 1;
-            walk_object(w, len, depth + 1);
+            if (name_len == 0 && name.len > 0)
+                memcpy(w->name, name.ptr, name.len);
+            walk_object(w, v.raw.ptr + 1, name.len, depth + 1);
             if (is_done(w))
                 return;
-            w->pos = behind;
         } else {
-            put_value(w, len, &v, depth);
+            put_value(w, name, &v, depth);
         }
     }
 }
@@ -318,7 +320,6 @@ static void fail(struct line *l, const struct wanted_labels *w, const char *deta
 // Leaves the large members as they are: they are written before they are read.
 static void walk_init(struct walk *w, struct line *l, const struct wanted_labels *wanted)
 {
-    w->pos = l->text.ptr;
     w->end = l->text.ptr + l->text.len;
     w->l = l;
     w->wanted = wanted;
@@ -332,13 +333,12 @@ void extract_json(const struct wanted_labels *wanted, struct line *l)
 {
     struct walk w;
     walk_init(&w, l, wanted);
-    skip_blanks(&w);
-    if (w.pos >= w.end || *w.pos != '{') {
+    const uint8_t *at = skip_blanks(l->text.ptr, w.end);
+    if (at >= w.end || *at != '{') {
         fail(l, wanted, OBJECT_OPEN);
         return;
     }
-    w.pos++;
-    walk_object(&w, 0, 0);
+    walk_object(&w, at + 1, 0, 0);
     if (w.error != NULL)
         fail(l, wanted, w.error);
 }
@@ -356,10 +356,10 @@ bool extract_json_fields(struct slice line, struct arena *a, extract_visit *visi
     walk_init(&w, &l, &all);
     w.visit = visit != NULL ? visit : ignore;
     w.ctx = ctx;
-    skip_blanks(&w);
-    if (w.pos >= w.end || *w.pos++ != '{')
+    const uint8_t *at = skip_blanks(line.ptr, w.end);
+    if (at >= w.end || *at != '{')
         return false;
-    walk_object(&w, 0, 0);
+    walk_object(&w, at + 1, 0, 0);
     return w.error == NULL;
 }
 
@@ -377,12 +377,12 @@ void extract_unpack(struct line *l)
     // First the whole object is read, for only a line with `_entry` is unpacked.
     struct slice entry = {0};
     for (int pass = 0; pass < 2; pass++) {
-        w.pos = l->text.ptr + 1;
+        const uint8_t *at = l->text.ptr + 1;
         w.error = NULL;
-        for (bool first = true; next_member(&w, first); first = false) {
+        for (bool first = true; (at = next_member(&w, at, first)) != NULL; first = false) {
             struct slice key;
             struct value v;
-            if (!take_key(&w, &key) || !take_value(&w, &v))
+            if ((at = take_key(&w, at, &key)) == NULL || (at = take_value(&w, at, &v)) == NULL)
                 break;
             if (v.kind != VALUE_STRING)
                 continue;
@@ -497,40 +497,46 @@ bool json_path_parse(struct slice text, struct arena *a, struct json_path **out,
     return true;
 }
 
-// Goes into the value at `pos` by one step. False when there is nothing there, or it is broken (w->error).
-static bool step_into(struct walk *w, const struct json_step *step)
+static const uint8_t *step_to_index(struct walk *w, const uint8_t *at, size_t index)
 {
-    skip_blanks(w);
-    if (w->pos >= w->end || *w->pos != (step->is_index ? '[' : '{'))
-        return false;
-    w->pos++;
     struct value v;
-    if (step->is_index) {
-        for (size_t n = 0;; n++) {
-            skip_blanks(w);
-            if (w->pos >= w->end || *w->pos == ']')
-                return false;
-            if (n == step->index)
-                return true;
-            if (!take_value(w, &v))
-                return false;
-            skip_blanks(w);
-            if (w->pos >= w->end || *w->pos != ',')
-                return false;
-            w->pos++;
-        }
+    for (size_t n = 0;; n++) {
+        at = skip_blanks(at, w->end);
+        if (at >= w->end || *at == ']')
+            return NULL;
+        if (n == index)
+            return at;
+        if ((at = take_value(w, at, &v)) == NULL)
+            return NULL;
+        at = skip_blanks(at, w->end);
+        if (at >= w->end || *at++ != ',')
+            return NULL;
     }
-    for (bool first = true; next_member(w, first); first = false) {
-        struct slice key;
-        if (!take_key(w, &key))
-            return false;
-        skip_blanks(w);
-        if (slice_eq(key, step->field))
-            return true;
-        if (!take_value(w, &v))
-            return false;
+}
+
+static const uint8_t *step_to_field(struct walk *w, const uint8_t *at, struct slice field)
+{
+    struct slice key;
+    struct value v;
+    for (bool first = true; (at = next_member(w, at, first)) != NULL; first = false) {
+        if ((at = take_key(w, at, &key)) == NULL)
+            return NULL;
+        at = skip_blanks(at, w->end);
+        if (slice_eq(key, field))
+            return at;
+        if ((at = take_value(w, at, &v)) == NULL)
+            return NULL;
     }
-    return false;
+    return NULL;
+}
+
+// Goes into a value by one step. NULL when there is nothing there, or it is broken (w->error).
+static const uint8_t *step_into(struct walk *w, const uint8_t *at, const struct json_step *step)
+{
+    at = skip_blanks(at, w->end);
+    if (at >= w->end || *at != (step->is_index ? '[' : '{'))
+        return NULL;
+    return step->is_index ? step_to_index(w, at + 1, step->index) : step_to_field(w, at + 1, step->field);
 }
 
 static void run_path(const struct ast_assign *assign, const struct json_path *path, struct line *l)
@@ -540,11 +546,12 @@ static void run_path(const struct ast_assign *assign, const struct json_path *pa
     walk_init(&w, l, &all);
     struct value v;
     struct slice text = SLICE("");
-    bool found = true;
-    for (size_t i = 0; i < path->count && found; i++)
-        found = step_into(&w, &path->steps[i]);
+    const uint8_t *at = l->text.ptr;
+    for (size_t i = 0; i < path->count && at != NULL; i++)
+        at = step_into(&w, at, &path->steps[i]);
     w.error = NULL; // broken JSON elsewhere goes unnoticed
-    if (found && !take_value(&w, &v)) {
+    bool found = at != NULL;
+    if (found && take_value(&w, at, &v) == NULL) {
         line_fail(l, "JSONParserErr", w.error);
         found = false;
     } else if (found && v.kind == VALUE_STRING) {

@@ -16,6 +16,11 @@ void line_space_done(struct line_space *space)
     *space = (struct line_space){0};
 }
 
+void line_space_forget(struct line_space *space)
+{
+    space->metadata = (struct slice){0};
+}
+
 // One of 64 bits, by what is at hand of a name.
 static uint64_t name_bit(struct slice name)
 {
@@ -127,19 +132,37 @@ static void open_line(struct line *l)
     if (l->opened)
         return;
     assert(l->space != NULL);
+    struct line_space *s = l->space;
     l->opened = true;
-    l->space->count = l->space->dropped_count = 0;
-    l->space->indexed = false;
-    struct label pair;
-    for (struct labels_walk w = labels_walk(l->metadata); labels_next(&w, &pair);) {
-        if (slice_eq(pair.name, SLICE("__error__")))
-            l->error = pair.value;
-        else if (slice_eq(pair.name, SLICE("__error_details__")))
-            l->error_details = pair.value;
-        else
-            add_item(l, has_label(l, pair.name) ? extracted_name(pair.name, l->scratch) : pair.name,
-                     pair.value, false);
+    s->dropped_count = 0;
+    s->indexed = false;
+    if (s->metadata.ptr != NULL && s->metadata.ptr == l->metadata.ptr && s->metadata.len == l->metadata.len) {
+        s->count = s->metadata_count;
+        return;
     }
+    bool same = true;
+    struct label pair;
+    s->count = 0;
+    for (struct labels_walk w = labels_walk(l->metadata); labels_next(&w, &pair);) {
+        bool taken = has_label(l, pair.name);
+        same = same && !taken;
+        if (slice_eq(pair.name, SLICE("__error__")))
+            l->error = pair.value, same = false;
+        else if (slice_eq(pair.name, SLICE("__error_details__")))
+            l->error_details = pair.value, same = false;
+        else
+            add_item(l, taken ? extracted_name(pair.name, l->scratch) : pair.name, pair.value, false);
+    }
+    s->metadata = same && !s->indexed ? l->metadata : (struct slice){0};
+    s->metadata_count = s->count;
+}
+
+// Writes over an item.
+static void set_item(struct line *l, struct line_item *item, struct line_item value)
+{
+    *item = value;
+    if ((size_t)(item - l->space->items) < l->space->metadata_count)
+        line_space_forget(l->space);
 }
 
 static bool is_dropped(const struct line *l, struct slice name)
@@ -202,7 +225,7 @@ void line_parse_label(struct line *l, struct slice name, struct slice value, boo
     if (item == NULL)
         add_item(l, name, value, true);
     else if (!item->parsed || again)
-        *item = (struct line_item){name, value, true, true};
+        set_item(l, item, (struct line_item){name, value, true, true});
 }
 
 void line_set_label(struct line *l, struct slice name, struct slice value)
@@ -212,7 +235,7 @@ void line_set_label(struct line *l, struct slice name, struct slice value)
     if (item == NULL)
         add_item(l, name, value, true);
     else
-        *item = (struct line_item){name, value, true, true};
+        set_item(l, item, (struct line_item){name, value, true, true});
 }
 
 void line_drop_label(struct line *l, struct slice name)
@@ -224,7 +247,7 @@ void line_drop_label(struct line *l, struct slice name)
     if (slice_eq(name, SLICE("__error_details__")))
         l->error_details = (struct slice){0};
     if (item != NULL)
-        item->present = false;
+        set_item(l, item, (struct line_item){item->name, item->value, item->parsed, false});
     if (has_label(l, name) && !is_dropped(l, name)) {
         struct line_space *s = l->space;
         if (s->dropped_count == s->dropped_room)
@@ -246,7 +269,8 @@ void line_keep_labels(struct line *l, bool (*keep)(const void *ctx, struct slice
     }
     for (size_t i = 0; i < l->space->count; i++) {
         struct line_item *item = &l->space->items[i];
-        item->present = item->present && keep(ctx, item->name, item->value);
+        if (item->present && !keep(ctx, item->name, item->value))
+            set_item(l, item, (struct line_item){item->name, item->value, item->parsed, false});
     }
 }
 

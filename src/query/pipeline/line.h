@@ -26,8 +26,13 @@ struct line_space {
     bool indexed;
     struct slice *dropped; // stream labels that stages removed
     size_t dropped_count, dropped_room;
+    // The first items are still those of this metadata, under names of its own: the next line may have it too.
+    struct slice metadata; // ptr NULL: they are not
+    size_t metadata_count;
 };
 void line_space_done(struct line_space *space);
+// To be called before memory that lines' metadata lay in is used for that of other lines.
+void line_space_forget(struct line_space *space);
 
 struct line {
     int64_t time_ns;

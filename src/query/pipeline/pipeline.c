@@ -248,6 +248,14 @@ bool pipeline_reads_labels(const struct pipeline *p)
     return false;
 }
 
+bool pipeline_reads_times(const struct pipeline *p)
+{
+    for (size_t i = 0; i < p->count; i++)
+        if (p->stages[i].templates != NULL)
+            return true;
+    return false;
+}
+
 bool pipeline_sets_labels(const struct pipeline *p)
 {
     return pipeline_reads_labels(p); // a label filter may set an error

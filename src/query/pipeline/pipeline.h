@@ -25,6 +25,7 @@ bool pipeline_keeps_from(const struct pipeline *p, size_t stage, struct line *l)
 bool pipeline_is_empty(const struct pipeline *p);
 bool pipeline_reads_lines(const struct pipeline *p);
 bool pipeline_reads_labels(const struct pipeline *p);
+bool pipeline_reads_times(const struct pipeline *p);
 // Whether a stage may change labels or errors: results of entries with equal metadata then differ.
 bool pipeline_sets_labels(const struct pipeline *p);
 // Text that is searched for over many lines at once, before anything else; empty: none.

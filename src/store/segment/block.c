@@ -336,25 +336,15 @@ static bool decode_metadata(struct block *b, struct slice raw, struct slice **se
         return false;
     *sets = calloc(count, sizeof **sets);
     assert(*sets != NULL);
-    for (uint32_t i = 0; i < count; i++)
+    // Every set must be a whole encoded label set: those who walk it later trust it.
+    for (uint32_t i = 0; i < count; i++) {
         (*sets)[i] = rd_prefixed(&r);
+        if (!labels_valid((*sets)[i]))
+            return false;
+    }
     for (uint32_t i = 0; i < b->entries_count; i++)
         b->metadata[i] = (*sets)[count > 1 ? rd_varint_max(&r, count - 1) : 0];
     return !r.bad && rd_left(&r) == 0;
-}
-
-// Every set must be a whole encoded label set: those who walk it later trust it.
-static bool check_metadata(const struct block *b)
-{
-    const uint8_t *checked = NULL;
-    for (uint32_t i = 0; i < b->entries_count; i++) {
-        if (b->metadata[i].ptr == checked)
-            continue;
-        checked = b->metadata[i].ptr;
-        if (!labels_valid(b->metadata[i]))
-            return false;
-    }
-    return true;
 }
 
 static uint8_t *room_for(uint8_t **ptr, size_t *room, size_t bytes)
@@ -380,7 +370,7 @@ static bool decode_into(struct block *b, enum block_column column, struct slice 
     case COLUMN_LINES:
         return place_lines(b, raw.len);
     case COLUMN_METADATA:
-        good = decode_metadata(b, raw, &sets) && check_metadata(b);
+        good = decode_metadata(b, raw, &sets);
         free(sets);
         return good;
     default:

@@ -3,9 +3,9 @@
 
 #include "base/arena.h"
 
-struct slice utf8_blanked(struct slice s, struct arena *a)
+struct slice utf8_blanked_long(struct slice s, struct arena *a)
 {
-    if (utf8_is_ascii(s) || (utf8_valid_prefix(s) == s.len && slice_find(s, SLICE("\xEF\xBF\xBD")) == SIZE_MAX))
+    if (utf8_valid_prefix(s) == s.len && slice_find(s, SLICE("\xEF\xBF\xBD")) == SIZE_MAX)
         return s;
     uint8_t *to = arena_alloc(a, s.len);
     size_t len = 0;

@@ -53,17 +53,24 @@ static inline size_t utf8_encode(uint32_t rune, uint8_t out[4])
 
 static inline bool utf8_is_ascii(struct slice s)
 {
-    size_t i = 0;
-    for (; i + 8 <= s.len; i += 8) {
-        uint64_t word;
-        memcpy(&word, s.ptr + i, sizeof word);
-        if ((word & UINT64_C(0x8080808080808080)) != 0)
-            return false;
+    uint64_t bits = 0, word;
+    uint32_t first, last;
+    if (s.len >= 8) {
+        for (size_t i = 0; i + 8 < s.len; i += 8) {
+            memcpy(&word, s.ptr + i, sizeof word);
+            bits |= word;
+        }
+        memcpy(&word, s.ptr + s.len - 8, sizeof word);
+        bits |= word;
+    } else if (s.len >= 4) {
+        memcpy(&first, s.ptr, sizeof first);
+        memcpy(&last, s.ptr + s.len - 4, sizeof last);
+        bits = first | last;
+    } else {
+        for (size_t i = 0; i < s.len; i++)
+            bits |= s.ptr[i];
     }
-    for (; i < s.len; i++)
-        if (s.ptr[i] >= 0x80)
-            return false;
-    return true;
+    return (bits & UINT64_C(0x8080808080808080)) == 0;
 }
 
 // Position of the first byte that is not part of valid UTF-8, or s.len.
@@ -87,4 +94,8 @@ static inline size_t utf8_valid_prefix(struct slice s)
 // Invalid bytes and U+FFFD become blanks; borrows where there are none. An empty slice (ptr NULL) when the
 // arena is full.
 struct arena;
-struct slice utf8_blanked(struct slice s, struct arena *a);
+struct slice utf8_blanked_long(struct slice s, struct arena *a); // the general case
+static inline struct slice utf8_blanked(struct slice s, struct arena *a)
+{
+    return utf8_is_ascii(s) ? s : utf8_blanked_long(s, a);
+}

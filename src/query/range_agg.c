@@ -158,19 +158,20 @@ bool range_plan_new(const struct ast *ast, const struct ast *around, struct aren
 
 // --- state ------------------------------------------------------------------------------------------
 
-// Where the samples of a task begin.
+// Samples of one task, in its order.
 struct piece {
     uint32_t task;
-    size_t from;
+    uint32_t number; // within its series
+    uint32_t count, room;
+    struct sample *samples;
 };
+enum { PIECE_SAMPLES_MIN = 16, PIECE_SAMPLES_MAX = 8192 };
 
 struct gathered { // one series, as far as one scan saw it
     uint32_t first_task;
     uint64_t *entries; // differences by step, one more than steps
     uint64_t *bytes;   // likewise
-    struct sample *samples;
-    size_t count, room;
-    struct piece *pieces;
+    struct piece *pieces; // of samples
     size_t pieces_count, pieces_room;
 };
 
@@ -179,6 +180,8 @@ struct range_agg {
     const struct range_plan *plan;
     enum token_kind fn;
     const struct ast_log_range *range;
+    const struct ast_grouping *by; // the function's own, or that of the sum around it; NULL: none
+    bool grouped;                  // by that, or into one
     bool sums;  // counts or bytes: no samples are kept
     bool plain; // entries of a stream with equal metadata go to one series
     bool bytes;
@@ -230,12 +233,10 @@ static struct slice sample_labels(struct gatherer *p, const struct line *l)
 {
     const struct range_agg *r = p->r;
     struct arena *a = &p->scan->scratch;
-    const struct ast *around = r->plan->around;
-    const struct ast_grouping *g = around != NULL ? around->vector_agg.grouping : r->plan->ast->range_agg.grouping;
-    bool grouped = g != NULL || around != NULL || r->fn == TOK_ABSENT_OVER_TIME;
-    if (grouped && around == NULL && l->preserve_error)
+    const struct ast_grouping *g = r->by;
+    if (r->grouped && r->plan->around == NULL && l->preserve_error)
         return line_labels(l, a);
-    bool without = !grouped || (g != NULL && g->without);
+    bool without = !r->grouped || (g != NULL && g->without);
     size_t count = g != NULL ? g->names_count : 0;
     struct slice *names = arena_array(a, count + 1, sizeof *names);
     if (names == NULL)
@@ -284,9 +285,7 @@ static uint64_t first_and_last(struct slice value)
 // not depend on few and short values alone.
 static struct recent *recent_of(struct gatherer *p, const struct line *l, struct recent_key *key)
 {
-    const struct range_agg *r = p->r;
-    const struct ast *around = r->plan->around;
-    const struct ast_grouping *g = around != NULL ? around->vector_agg.grouping : r->plan->ast->range_agg.grouping;
+    const struct ast_grouping *g = p->r->by;
     if (g == NULL || g->without || g->names_count == 0 || g->names_count > RECENT_NAMES || l->error.len > 0 ||
         l->error_details.len > 0 || l->preserve_error)
         return NULL;
@@ -433,17 +432,36 @@ static bool unwrap(const struct range_agg *r, struct line *l, double *value_out)
     return true;
 }
 
-static bool add_sample(struct gatherer *p, struct gathered *g, struct sample sample)
+// What is left of the last piece's room goes to the next one's task.
+static bool add_piece(struct gatherer *p, struct gathered *g)
 {
     struct arena *a = &p->scan->arena;
-    if (g->pieces_count == 0 || g->pieces[g->pieces_count - 1].task != p->task) {
-        if (!arena_grow(a, (void **)&g->pieces, sizeof *g->pieces, g->pieces_count, &g->pieces_room))
-            return scan_fail_memory(p->scan);
-        g->pieces[g->pieces_count++] = (struct piece){p->task, g->count};
+    struct piece next = {.task = p->task, .number = (uint32_t)g->pieces_count};
+    const struct piece *last = g->pieces_count > 0 ? &g->pieces[g->pieces_count - 1] : NULL;
+    if (last != NULL && last->count < last->room) {
+        next.room = last->room - last->count;
+        next.samples = last->samples + last->count;
+    } else {
+        next.room = last == NULL ? PIECE_SAMPLES_MIN : last->room * 2;
+        next.room = next.room > PIECE_SAMPLES_MAX ? PIECE_SAMPLES_MAX : next.room;
+        next.samples = arena_array(a, next.room, sizeof *next.samples);
     }
-    if (!arena_grow(a, (void **)&g->samples, sizeof *g->samples, g->count, &g->room))
+    if (next.samples == NULL ||
+        !arena_grow(a, (void **)&g->pieces, sizeof *g->pieces, g->pieces_count, &g->pieces_room))
         return scan_fail_memory(p->scan);
-    g->samples[g->count++] = sample;
+    g->pieces[g->pieces_count++] = next;
+    return true;
+}
+
+static bool add_sample(struct gatherer *p, struct gathered *g, struct sample sample)
+{
+    struct piece *last = g->pieces_count > 0 ? &g->pieces[g->pieces_count - 1] : NULL;
+    if (last == NULL || last->task != p->task || last->count == last->room) {
+        if (!add_piece(p, g))
+            return false;
+        last = &g->pieces[g->pieces_count - 1];
+    }
+    last->samples[last->count++] = sample;
     return true;
 }
 
@@ -482,7 +500,7 @@ static bool add_hit(void *ctx, struct scan_hit *hit)
 
 // --- visiting ---------------------------------------------------------------------------------------
 
-static bool add_piece(void *ctx, const struct run_entries *e, uint32_t first, uint32_t end)
+static bool add_entries(void *ctx, const struct run_entries *e, uint32_t first, uint32_t end)
 {
     struct gatherer *p = ctx;
     // Decoded blocks are reused: pointers mean nothing from one piece to the next.
@@ -541,7 +559,7 @@ static bool add_whole_run(void *ctx, const struct view_run *run)
     return true;
 }
 
-static bool add_uniform_piece(void *ctx, const struct run_entries *e, uint32_t first, uint32_t end)
+static bool add_uniform_entries(void *ctx, const struct run_entries *e, uint32_t first, uint32_t end)
 {
     struct gatherer *p = ctx;
     struct gathered *g;
@@ -599,8 +617,8 @@ static bool run_task(void *ctx, struct scan *s, uint32_t number)
 {
     struct range_agg *r = ctx;
     struct gatherer *p = &r->gatherers[s - s->team->scans];
-    const struct merge_visitor each = {.visit = add_piece, .timeless = is_timeless, .ctx = p};
-    const struct merge_visitor uniform = {.visit = add_uniform_piece, .whole = add_whole_run, .ctx = p};
+    const struct merge_visitor each = {.visit = add_entries, .timeless = is_timeless, .ctx = p};
+    const struct merge_visitor uniform = {.visit = add_uniform_entries, .whole = add_whole_run, .ctx = p};
     unsigned columns = scan_columns(r->plan->pipeline) | (r->bytes ? VIEW_LINES : 0U);
     unsigned uniform_columns = VIEW_TIMES | (r->bytes ? VIEW_LENGTHS : 0U);
     bool one_series = false, one = false;
@@ -651,48 +669,30 @@ static void join_sums(const struct range_agg *r, struct gathered *to, const stru
         to->bytes[t] += from->bytes[t];
 }
 
-struct samples_piece {
-    uint32_t task;
-    const struct sample *samples;
-    size_t count;
-};
-
+// A task is one scan's.
 static int by_task(const void *a, const void *b)
 {
-    const struct samples_piece *x = a, *y = b;
-    return (x->task > y->task) - (x->task < y->task);
+    const struct piece *x = a, *y = b;
+    if (x->task != y->task)
+        return x->task < y->task ? -1 : 1;
+    return (x->number > y->number) - (x->number < y->number);
 }
 
-// The samples of a series, which several scans have parts of, in the order of the tasks.
-static bool join_samples(const struct part *parts, size_t parts_count, struct gathered *to, struct arena *a)
+// The pieces of a series, which several scans have parts of, in the order of the tasks.
+static bool join_pieces(const struct part *parts, size_t parts_count, struct gathered *to, struct arena *a)
 {
-    size_t samples = 0, count = 0;
-    for (size_t i = 0; i < parts_count; i++) {
-        samples += parts[i].gathered->count;
+    size_t count = 0;
+    for (size_t i = 0; i < parts_count; i++)
         count += parts[i].gathered->pieces_count;
-    }
-    *to = *parts[0].gathered;
-    if (parts_count == 1)
-        return true;
-    struct samples_piece *pieces = arena_array(a, count, sizeof *pieces);
-    to->samples = arena_array(a, samples, sizeof *to->samples);
-    if (pieces == NULL || to->samples == NULL)
+    to->pieces = arena_array(a, count, sizeof *to->pieces);
+    if (to->pieces == NULL)
         return false;
-    count = 0;
     for (size_t i = 0; i < parts_count; i++) {
         const struct gathered *g = parts[i].gathered;
-        for (size_t n = 0; n < g->pieces_count; n++) {
-            size_t end = n + 1 < g->pieces_count ? g->pieces[n + 1].from : g->count;
-            pieces[count++] = (struct samples_piece){g->pieces[n].task, g->samples + g->pieces[n].from,
-                                                     end - g->pieces[n].from};
-        }
+        memcpy(to->pieces + to->pieces_count, g->pieces, g->pieces_count * sizeof *g->pieces);
+        to->pieces_count += g->pieces_count;
     }
-    qsort(pieces, count, sizeof *pieces, by_task);
-    to->count = 0;
-    for (size_t i = 0; i < count; i++) {
-        memcpy(to->samples + to->count, pieces[i].samples, pieces[i].count * sizeof *to->samples);
-        to->count += pieces[i].count;
-    }
+    qsort(to->pieces, count, sizeof *to->pieces, by_task);
     return true;
 }
 
@@ -736,7 +736,7 @@ static bool join(const struct range_agg *r, unsigned gatherers, struct joined *o
     for (size_t i = 0, end; i < count; i = end) {
         for (end = i + 1; end < count && parts[end].number == parts[i].number; end++)
             continue;
-        if (!join_samples(&parts[i], end - i, &out->gathered[parts[i].number], a))
+        if (!join_pieces(&parts[i], end - i, &out->gathered[parts[i].number], a))
             return false;
     }
     return true;
@@ -744,21 +744,34 @@ static bool join(const struct range_agg *r, unsigned gatherers, struct joined *o
 
 // --- values ---------------------------------------------------------------------------------------
 
-static bool values_of_samples(const struct range_agg *r, struct gathered *g, struct series *out)
+// The samples of a series by time; `space` has room for the most that a series has.
+static bool samples_of(const struct gathered *g, struct sample *space, size_t *count_out, struct arena *a)
 {
-    if (!samples_sort(g->samples, g->count, r->ev->a))
+    *count_out = 0;
+    for (size_t i = 0; i < g->pieces_count; i++) {
+        memcpy(space + *count_out, g->pieces[i].samples, g->pieces[i].count * sizeof *space);
+        *count_out += g->pieces[i].count;
+    }
+    return samples_sort(space, *count_out, a);
+}
+
+static bool values_of_samples(const struct range_agg *r, const struct gathered *g, struct sample *samples,
+                              struct series *out)
+{
+    size_t count;
+    if (!samples_of(g, samples, &count, r->ev->a))
         return false;
     struct window_fn fn = {r->fn, r->plan->ast->range_agg.param, r->range->range_ns};
     size_t low = 0, high = 0;
     for (uint32_t t = 0; t < r->ev->steps.count; t++) {
         __int128 at = (__int128)r->ev->steps.from_ns + (__int128)t * r->ev->steps.step_ns - r->range->offset_ns;
-        while (high < g->count && g->samples[high].time_ns <= at)
+        while (high < count && samples[high].time_ns <= at)
             high++;
-        while (low < high && g->samples[low].time_ns <= at - r->range->range_ns)
+        while (low < high && samples[low].time_ns <= at - r->range->range_ns)
             low++;
         out->present[t] = low < high;
         if (low < high)
-            out->values[t] = window_value(&fn, g->samples + low, high - low);
+            out->values[t] = window_value(&fn, samples + low, high - low);
     }
     return true;
 }
@@ -816,17 +829,32 @@ static bool make_absent(const struct range_agg *r, const struct joined *all, str
     return true;
 }
 
+static size_t most_samples(const struct joined *all)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < all->table.count; i++) {
+        size_t count = 0;
+        for (size_t n = 0; n < all->gathered[i].pieces_count; n++)
+            count += all->gathered[i].pieces[n].count;
+        most = count > most ? count : most;
+    }
+    return most;
+}
+
 static bool make_series(const struct range_agg *r, struct joined *all, struct matrix *out, struct err *err)
 {
     if (r->fn == TOK_ABSENT_OVER_TIME)
         return make_absent(r, all, out, err);
+    struct sample *space = arena_array(r->ev->a, most_samples(all) + 1, sizeof *space);
+    if (space == NULL)
+        return matrix_no_memory(r->ev, err);
     for (size_t i = 0; i < all->table.count; i++) {
         struct series *s = matrix_add(r->ev, out, all->table.items[i]);
         if (s == NULL)
             return matrix_no_memory(r->ev, err);
         if (r->sums)
             values_of_sums(r, &all->gathered[i], s);
-        else if (!values_of_samples(r, &all->gathered[i], s))
+        else if (!values_of_samples(r, &all->gathered[i], space, s))
             return matrix_no_memory(r->ev, err);
     }
     return true;
@@ -869,6 +897,8 @@ bool range_agg_eval(struct evaluation *ev, const struct ast *ast, struct matrix 
         .range = &ast->range_agg.range,
         .bytes = counts_bytes(ast),
         .sums = is_sum(ast),
+        .by = plan->around != NULL ? plan->around->vector_agg.grouping : ast->range_agg.grouping,
+        .grouped = plan->around != NULL || ast->range_agg.grouping != NULL || ast->range_agg.fn == TOK_ABSENT_OVER_TIME,
         .plain = !pipeline_sets_labels(plan->pipeline) && ast->range_agg.range.unwrap == NULL,
     };
     unsigned gatherers = crew_workers(ev->context->crew);

@@ -21,14 +21,15 @@ static bool is_digit(uint8_t c)
 // --- durations ----------------------------------------------------------------------------------------
 
 struct duration_unit {
-    const char *name;
+    struct slice name;
     int64_t ns;
 };
+#define UNIT(name, ns) {{(const uint8_t *)(name), sizeof(name) - 1}, ns}
 
 // From large to small, the order in which a Prometheus duration must name them.
 static const struct duration_unit prom_units[] = {
-    {"y", 365 * NS_PER_DAY}, {"w", 7 * NS_PER_DAY}, {"d", NS_PER_DAY}, {"h", NS_PER_HOUR},
-    {"m", NS_PER_MINUTE},    {"s", NS_PER_S},       {"ms", NS_PER_MS},
+    UNIT("y", 365 * NS_PER_DAY), UNIT("w", 7 * NS_PER_DAY), UNIT("d", NS_PER_DAY), UNIT("h", NS_PER_HOUR),
+    UNIT("m", NS_PER_MINUTE),    UNIT("s", NS_PER_S),       UNIT("ms", NS_PER_MS),
 };
 
 bool unit_prom_duration(struct slice text, int64_t *ns_out, struct err *err)
@@ -57,7 +58,7 @@ bool unit_prom_duration(struct slice text, int64_t *ns_out, struct err *err)
         if (unit.len == 0)
             return err_set(err, ERR_INPUT, "not a valid duration string: \"%.*s\"", SLICE_FMT(text));
         size_t at = 0;
-        while (at < COUNT_OF(prom_units) && !slice_eq(unit, slice_cstr(prom_units[at].name)))
+        while (at < COUNT_OF(prom_units) && !slice_eq(unit, prom_units[at].name))
             at++;
         if (at == COUNT_OF(prom_units))
             return err_set(err, ERR_INPUT, "unknown unit \"%.*s\" in duration \"%.*s\"",
@@ -74,8 +75,8 @@ bool unit_prom_duration(struct slice text, int64_t *ns_out, struct err *err)
 }
 
 static const struct duration_unit go_units[] = {
-    {"ns", 1},         {"us", NS_PER_US}, {"\xC2\xB5s", NS_PER_US}, {"\xCE\xBCs", NS_PER_US},
-    {"ms", NS_PER_MS}, {"s", NS_PER_S},   {"m", NS_PER_MINUTE},     {"h", NS_PER_HOUR},
+    UNIT("ms", NS_PER_MS), UNIT("s", NS_PER_S), UNIT("us", NS_PER_US),         UNIT("m", NS_PER_MINUTE),
+    UNIT("h", NS_PER_HOUR), UNIT("ns", 1),      UNIT("\xC2\xB5s", NS_PER_US), UNIT("\xCE\xBCs", NS_PER_US),
 };
 
 static bool go_duration_invalid(struct slice text, struct err *err)
@@ -143,15 +144,14 @@ bool unit_go_duration(struct slice text, int64_t *ns_out, struct err *err)
         struct slice unit = slice_of(s.ptr, i);
         s = slice_from(s, i);
         size_t at = 0;
-        while (at < COUNT_OF(go_units) && !slice_eq(unit, slice_cstr(go_units[at].name)))
+        while (at < COUNT_OF(go_units) && !slice_eq(unit, go_units[at].name))
             at++;
         if (at == COUNT_OF(go_units))
             return err_set(err, ERR_INPUT, "time: unknown unit \"%.*s\" in duration \"%.*s\"",
                            SLICE_FMT(unit), SLICE_FMT(text));
         uint64_t unit_ns = (uint64_t)go_units[at].ns;
-        if (number > bound / unit_ns)
+        if (__builtin_mul_overflow(number, unit_ns, &number) || number > bound)
             return go_duration_invalid(text, err);
-        number *= unit_ns;
         if (fraction > 0)
             number += (uint64_t)((double)fraction * ((double)unit_ns / scale));
         if (number > bound || __builtin_add_overflow(total, number, &total) || total > bound)
@@ -184,8 +184,8 @@ void unit_print_duration(int64_t ns, char out[UNIT_DURATION_BYTES])
         if (i < 2 && left % unit_ns != 0)
             continue;
         if (left >= unit_ns)
-            pos += (size_t)snprintf(out + pos, UNIT_DURATION_BYTES - pos, "%" PRIu64 "%s",
-                                    left / unit_ns, prom_units[i].name);
+            pos += (size_t)snprintf(out + pos, UNIT_DURATION_BYTES - pos, "%" PRIu64 "%.*s",
+                                    left / unit_ns, SLICE_FMT(prom_units[i].name));
         left %= unit_ns;
     }
 }

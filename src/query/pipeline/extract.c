@@ -2,6 +2,7 @@
 #include "query/pipeline/extract.h"
 
 #include "base/utf8.h"
+#include "query/pipeline/bytes.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -38,24 +39,12 @@ bool wanted_all(const struct wanted_labels *w, uint64_t found)
     return w->limited && w->count < FOUND_BITS && found == (UINT64_C(1) << w->count) - 1;
 }
 
-// What a byte may be in: one look a byte, for most of a line is passed over.
-enum { IN_NAME = 1, IN_VALUE = 2 };
-static const uint8_t places[256] = {
-    ['!'] = IN_VALUE,
-    ['#' ... '/'] = IN_VALUE,
-    ['0' ... '9'] = IN_NAME | IN_VALUE,
-    [':' ... '<'] = IN_VALUE,
-    ['>' ... '@'] = IN_VALUE,
-    ['A' ... 'Z'] = IN_NAME | IN_VALUE,
-    ['[' ... '^'] = IN_VALUE,
-    ['_'] = IN_NAME | IN_VALUE,
-    ['`'] = IN_VALUE,
-    ['a' ... 'z'] = IN_NAME | IN_VALUE,
-    ['{' ... 255] = IN_VALUE};
+// What a label name may be made of.
+static const bool in_names[256] = {['0' ... '9'] = true, ['A' ... 'Z'] = true, ['_'] = true, ['a' ... 'z'] = true};
 
 static bool is_word(uint8_t c)
 {
-    return places[c] & IN_NAME;
+    return in_names[c];
 }
 
 static bool is_digit(uint8_t c)
@@ -103,12 +92,15 @@ struct logfmt {
     size_t error_at;   // 1-based
 };
 
-static void logfmt_fail(struct logfmt *f, const char *error)
+// Behind what is broken, to the next blank.
+static bool logfmt_fail(struct logfmt *f, const uint8_t *at, const char *error)
 {
     f->error = error;
-    f->error_at = (size_t)(f->pos - f->start) + 1;
-    while (f->pos < f->end && *f->pos > ' ')
-        f->pos++;
+    f->error_at = (size_t)(at - f->start) + 1;
+    while (at < f->end && *at > ' ')
+        at++;
+    f->pos = at;
+    return true;
 }
 
 static bool logfmt_unescape(struct slice raw, struct arena *a, struct slice *out)
@@ -140,70 +132,64 @@ static bool logfmt_unescape(struct slice raw, struct arena *a, struct slice *out
     return to != NULL;
 }
 
-static void logfmt_quoted(struct logfmt *f)
+// From behind the quote.
+static bool logfmt_quoted(struct logfmt *f, const uint8_t *from)
 {
-    const uint8_t *from = ++f->pos;
-    bool escaped = false;
-    for (; f->pos < f->end && *f->pos != '"'; f->pos++)
-        if (*f->pos == '\\' && f->pos + 1 < f->end) {
-            escaped = true;
-            f->pos++;
-        }
-    if (f->pos >= f->end) {
+    const uint8_t *at = bytes_quote(from, f->end);
+    bool escaped = at < f->end && *at == '\\';
+    while (at < f->end && *at == '\\')
+        at = bytes_quote(at + 1 < f->end ? at + 2 : at + 1, f->end);
+    if (at >= f->end) {
         f->pos = f->end;
         f->error = "unterminated quoted value";
         f->error_at = (size_t)(f->end - f->start) + 1;
-        return;
+        return true;
     }
-    f->value = slice_of(from, (size_t)(f->pos - from));
-    f->pos++;
+    f->value = slice_of(from, (size_t)(at - from));
+    f->pos = at + 1;
     if (escaped && !logfmt_unescape(f->value, f->a, &f->value)) {
         f->error = "invalid quoted value";
         f->error_at = (size_t)(f->pos - f->start) + 1;
     }
+    return true;
 }
 
 // The next pair, or error. False at the end.
 static bool logfmt_next(struct logfmt *f)
 {
+    const uint8_t *at = f->pos, *end = f->end;
     f->error = NULL;
     f->value = SLICE("");
-    while (f->pos < f->end && *f->pos <= ' ')
-        f->pos++;
-    if (f->pos >= f->end)
+    while (at < end && *at <= ' ')
+        at++;
+    if (at >= end)
         return false;
-    const uint8_t *from = f->pos;
-    while (f->pos < f->end && (places[*f->pos] & IN_NAME))
-        f->pos++;
-    f->plain = f->pos > from && !is_digit(*from) && f->pos < f->end && *f->pos == '=';
-    while (f->pos < f->end && (places[*f->pos] & IN_VALUE))
-        f->pos++;
-    f->key = slice_of(from, (size_t)(f->pos - from));
-    bool equals = f->pos < f->end && *f->pos == '=';
-    if ((equals && f->key.len == 0) || (f->pos < f->end && *f->pos == '"')) {
-        logfmt_fail(f, equals ? "unexpected '='" : "unexpected '\"'");
-        return true;
+    const uint8_t *from = at;
+    while (at < end && is_word(*at))
+        at++;
+    bool equals = at < end && *at == '=';
+    f->plain = equals && at > from && !is_digit(*from);
+    if (!f->plain) {
+        at = bytes_word_end(at, end);
+        equals = at < end && *at == '=';
     }
+    f->key = slice_of(from, (size_t)(at - from));
+    if ((equals && f->key.len == 0) || (at < end && *at == '"'))
+        return logfmt_fail(f, at, equals ? "unexpected '='" : "unexpected '\"'");
     if (!f->plain && !utf8_is_ascii(f->key) &&
-        (utf8_valid_prefix(f->key) != f->key.len || slice_find(f->key, SLICE("\xEF\xBF\xBD")) != SIZE_MAX)) {
-        logfmt_fail(f, "invalid key");
-        return true;
-    }
+        (utf8_valid_prefix(f->key) != f->key.len || slice_find(f->key, SLICE("\xEF\xBF\xBD")) != SIZE_MAX))
+        return logfmt_fail(f, at, "invalid key");
+    f->pos = at;
     if (!equals)
         return true;
-    f->pos++;
-    if (f->pos < f->end && *f->pos == '"') {
-        logfmt_quoted(f);
-        return true;
-    }
-    from = f->pos;
-    while (f->pos < f->end && (places[*f->pos] & IN_VALUE))
-        f->pos++;
-    if (f->pos < f->end && *f->pos > ' ') {
-        logfmt_fail(f, *f->pos == '=' ? "unexpected '='" : "unexpected '\"'");
-        return true;
-    }
-    f->value = slice_of(from, (size_t)(f->pos - from));
+    from = ++at;
+    if (at < end && *at == '"')
+        return logfmt_quoted(f, at + 1);
+    at = bytes_word_end(at, end);
+    if (at < end && *at > ' ')
+        return logfmt_fail(f, at, *at == '=' ? "unexpected '='" : "unexpected '\"'");
+    f->value = slice_of(from, (size_t)(at - from));
+    f->pos = at;
     return true;
 }
 

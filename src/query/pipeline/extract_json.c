@@ -10,10 +10,8 @@
 #include "query/pipeline/extract.h"
 
 #include "base/utf8.h"
+#include "query/pipeline/bytes.h"
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 #include <string.h>
 
 #define OBJECT_OPEN "Value looks like object, but can't find closing '}' symbol"
@@ -44,31 +42,14 @@ static inline const uint8_t *skip_blanks(const uint8_t *at, const uint8_t *end)
     return at;
 }
 
-// The next quote or backslash, or the end.
-static inline const uint8_t *special(const uint8_t *at, const uint8_t *end)
-{
-#ifdef __SSE2__
-    const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\');
-    for (; end - at >= 16; at += 16) {
-        __m128i text = _mm_loadu_si128((const __m128i *)at);
-        int hits = _mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(text, quote), _mm_cmpeq_epi8(text, backslash)));
-        if (hits != 0)
-            return at + __builtin_ctz((unsigned)hits);
-    }
-#endif
-    while (at < end && *at != '"' && *at != '\\')
-        at++;
-    return at;
-}
-
 // From behind a quote; the text up to the closing one. NULL: unclosed.
 static inline const uint8_t *take_raw_string(const uint8_t *from, const uint8_t *end, struct slice *out,
                                              bool *escaped_out)
 {
-    const uint8_t *at = special(from, end);
+    const uint8_t *at = bytes_quote(from, end);
     *escaped_out = at < end && *at == '\\';
     while (at < end && *at == '\\')
-        at = end - at > 2 ? special(at + 2, end) : end;
+        at = end - at > 2 ? bytes_quote(at + 2, end) : end;
     *out = slice_of(from, (size_t)(at - from));
     return at < end ? at + 1 : NULL;
 }

@@ -50,7 +50,7 @@ int matrix_compare_labels(struct slice a, struct slice b);
 // metric.c
 MUST_CHECK bool matrix_eval(struct evaluation *ev, const struct ast *ast, struct matrix *out,
                             struct err *err);
-// range_agg.c. `around`: the aggregation that this is the argument of, or NULL.
+// range_plan.c. `around`: the aggregation that this is the argument of, or NULL.
 MUST_CHECK bool range_plan_new(const struct ast *ast, const struct ast *around, struct arena *a,
                                struct ast_regex **regexes, struct range_plan **list, struct err *err);
 MUST_CHECK bool range_agg_eval(struct evaluation *ev, const struct ast *ast, struct matrix *out,

@@ -3,227 +3,17 @@
  *
  * Counts and bytes are sums: what an entry is worth is added as a difference at the first step whose window
  * holds it and taken back behind the last, so the cost depends on the entries, not on how windows overlap.
- * The other functions need a window's samples: they are kept by series, sorted once, and each step looks at
- * its own slice of them.
+ * The other functions need a window's samples: they are kept by series.
  *
- * The runs are cut into tasks of whole clusters (merge.h). Each scan of the team gathers what its tasks give;
- * the parts are put together in the order of the tasks, so the result does not depend on who did which.
+ * The runs are cut into tasks of whole clusters (merge.h). Each scan of the team gathers what its tasks give; see
+ * range_values.c for what becomes of it.
  */
-#include "query/matrix.h"
+#include "query/range.h"
 
 #include "base/limits.h"
 #include "query/crew.h"
-#include "query/explain.h"
 #include "query/logql/unit.h"
 #include "query/merge.h"
-#include "query/pipeline/label_filter.h"
-#include "query/scan.h"
-#include "query/window.h"
-
-#include <stdlib.h>
-
-struct range_plan {
-    const struct ast *ast;
-    const struct ast *around; // the sum that is applied to the samples; NULL: none
-    struct pipeline *pipeline;
-    struct pipeline *post; // behind unwrap; NULL: none
-    struct wanted_labels wanted;
-    size_t wanted_room;
-    struct range_plan *next;
-};
-
-// --- plans ------------------------------------------------------------------------------------------
-
-bool range_agg_takes_sum(const struct ast *ast, const struct ast *around)
-{
-    enum token_kind fn = ast->range_agg.fn;
-    return around != NULL && around->vector_agg.fn == TOK_SUM && ast->range_agg.grouping == NULL &&
-           (fn == TOK_RATE || fn == TOK_COUNT_OVER_TIME || fn == TOK_BYTES_RATE || fn == TOK_BYTES_OVER_TIME ||
-            fn == TOK_SUM_OVER_TIME);
-}
-
-static bool counts_bytes(const struct ast *ast)
-{
-    return ast->range_agg.fn == TOK_BYTES_OVER_TIME || ast->range_agg.fn == TOK_BYTES_RATE;
-}
-
-// Whether the value of a window is a sum over its entries, so that no samples have to be kept.
-static bool is_sum(const struct ast *ast)
-{
-    enum token_kind fn = ast->range_agg.fn;
-    return counts_bytes(ast) || fn == TOK_COUNT_OVER_TIME || fn == TOK_ABSENT_OVER_TIME ||
-           (fn == TOK_RATE && ast->range_agg.range.unwrap == NULL);
-}
-
-// Whether all entries of a stream that are kept go to one series, whatever their metadata, if the stream has the labels
-// that are grouped by.
-static bool may_be_one_series(const struct range_plan *plan, const struct ast_grouping **by_out)
-{
-    const struct ast *ast = plan->ast;
-    *by_out = ast->range_agg.grouping;
-    if (!is_sum(ast) || ast->range_agg.range.unwrap != NULL || pipeline_reads_labels(plan->pipeline) ||
-        (*by_out == NULL && plan->around == NULL))
-        return false;
-    if (*by_out == NULL)
-        *by_out = plan->around->vector_agg.grouping;
-    return *by_out == NULL || !(*by_out)->without;
-}
-
-void range_plans_explain(const struct range_plan *list, struct buf *b)
-{
-    if (list == NULL)
-        return;
-    range_plans_explain(list->next, b);
-    const struct ast_grouping *by;
-    explain_selection(b, &list->ast->range_agg.range.logs, list->pipeline, &list->wanted, counts_bytes(list->ast),
-                      may_be_one_series(list, &by) && pipeline_is_empty(list->pipeline) ? "answer runs that lie within their steps, for streams with the labels grouped by"
-                                                : NULL);
-}
-
-struct wanting {
-    struct range_plan *plan;
-    struct arena *a;
-};
-
-static void want(void *ctx, struct slice name)
-{
-    struct wanting *w = ctx;
-    struct wanted_labels *labels = &w->plan->wanted;
-    uint64_t ignored = 0;
-    // Never found, so that parsers go on to the end and see every error.
-    if (slice_eq(name, SLICE("__error__")))
-        labels->preserve_errors = true;
-    if (labels->count > 0 && wanted(labels, name, &ignored))
-        return;
-    if (labels->count == w->plan->wanted_room &&
-        !arena_grow(w->a, (void **)&labels->names, sizeof *labels->names, labels->count, &w->plan->wanted_room))
-        return;
-    labels->names[labels->count++] = name;
-    struct slice suffix = SLICE("_extracted");
-    if (name.len > suffix.len && slice_eq(slice_from(name, name.len - suffix.len), suffix))
-        want(ctx, slice_of(name.ptr, name.len - suffix.len));
-}
-
-static void want_stages(struct wanting *w, const struct ast_stage *stages)
-{
-    for (const struct ast_stage *s = stages; s != NULL; s = s->next) {
-        if (s->kind == STAGE_LABEL_FILTER)
-            label_filter_names(s->label_filter, want, w);
-        for (uint32_t i = 0; s->kind == STAGE_LABEL_FORMAT && i < s->assigns_count; i++)
-            if (s->assigns[i].rename)
-                want(w, s->assigns[i].value);
-    }
-}
-
-// Which labels parsers have to extract (logql.md 14.2): all, unless a grouping names those that show.
-static void plan_wanted(struct range_plan *plan, struct arena *a)
-{
-    const struct ast_log_range *range = &plan->ast->range_agg.range;
-    const struct ast_grouping *g = plan->ast->range_agg.grouping;
-    bool effective = g != NULL || plan->around != NULL || plan->ast->range_agg.fn == TOK_ABSENT_OVER_TIME;
-    if (g == NULL && plan->around != NULL)
-        g = plan->around->vector_agg.grouping;
-    if (!effective || (g != NULL && g->without))
-        return;
-    struct wanting w = {plan, a};
-    plan->wanted.limited = true;
-    want_stages(&w, range->logs.stages);
-    pipeline_template_names(plan->pipeline, want, &w);
-    if (range->unwrap != NULL) {
-        want(&w, range->unwrap->name);
-        want_stages(&w, range->unwrap->filters);
-    }
-    for (uint32_t i = 0; g != NULL && i < g->names_count; i++)
-        want(&w, g->names[i]);
-}
-
-bool range_plan_new(const struct ast *ast, const struct ast *around, struct arena *a,
-                    struct ast_regex **regexes, struct range_plan **list, struct err *err)
-{
-    const struct ast_log_range *range = &ast->range_agg.range;
-    struct range_plan *plan = arena_zalloc(a, sizeof *plan);
-    if (plan == NULL)
-        return arena_ok(a, "query", err);
-    plan->ast = ast;
-    plan->around = range_agg_takes_sum(ast, around) ? around : NULL;
-    plan->next = *list;
-    *list = plan;
-    static const struct wanted_labels all = {0};
-    if (!pipeline_new(range->logs.stages, &plan->wanted, a, regexes, &plan->pipeline, err) ||
-        (range->unwrap != NULL && !pipeline_new(range->unwrap->filters, &all, a, regexes, &plan->post, err)))
-        return false;
-    plan_wanted(plan, a); // the pipeline refers to it
-    return arena_ok(a, "query", err);
-}
-
-// --- state ------------------------------------------------------------------------------------------
-
-// Samples of one task, in its order.
-struct piece {
-    uint32_t task;
-    uint32_t number; // within its series
-    uint32_t count, room;
-    struct sample *samples;
-};
-enum { PIECE_SAMPLES_MIN = 16, PIECE_SAMPLES_MAX = 8192 };
-
-struct gathered { // one series, as far as one scan saw it
-    uint32_t first_task;
-    uint64_t *entries; // differences by step, one more than steps
-    uint64_t *bytes;   // likewise
-    struct piece *pieces; // of samples
-    size_t pieces_count, pieces_room;
-};
-
-struct range_agg {
-    struct evaluation *ev;
-    const struct range_plan *plan;
-    enum token_kind fn;
-    const struct ast_log_range *range;
-    const struct ast_grouping *by; // the function's own, or that of the sum around it; NULL: none
-    bool grouped;                  // by that, or into one
-    bool sums;  // counts or bytes: no samples are kept
-    bool plain; // entries of a stream with equal metadata go to one series
-    bool bytes;
-    int64_t from_ns, to_ns; // of entries
-    struct view_selection sel;
-    struct task {
-        uint32_t first, end; // runs
-    } *tasks;
-    size_t tasks_count, tasks_room;
-    struct gatherer *gatherers; // one a scan
-};
-
-// Series that entries went to lately, by the values of the labels that are grouped by.
-enum { RECENT_SERIES = 64, RECENT_NAMES = 3, RECENT_BYTES = 40 };
-struct recent_key {
-    uint32_t count; // of names; 0: none
-    bool found[RECENT_NAMES];
-    struct slice values[RECENT_NAMES];
-};
-struct recent {
-    struct recent_key key; // its values are those in `bytes`
-    uint8_t bytes[RECENT_NAMES][RECENT_BYTES];
-    size_t number;
-};
-
-struct gatherer {
-    const struct range_agg *r;
-    struct scan *scan;
-    uint32_t task;
-    struct slice_set table;    // label sets of series
-    struct gathered *gathered; // by number in the table
-    size_t gathered_room;
-    struct slice stream; // labels of the stream being visited
-    struct window_span { // times that share their steps, and these
-        int64_t from_ns, last_ns;
-        uint32_t first, end;
-    } span;
-    // Entries of a stream share few metadata sets: the last one's series.
-    struct slice last_metadata;
-    size_t last_number;
-    struct recent recent[RECENT_SERIES];
-};
 
 // --- one entry --------------------------------------------------------------------------------------
 
@@ -517,7 +307,7 @@ static bool add_entries(void *ctx, const struct run_entries *e, uint32_t first, 
 static bool is_one_series(const struct gatherer *p)
 {
     const struct ast_grouping *by;
-    if (!may_be_one_series(p->r->plan, &by))
+    if (!range_may_be_one_series(p->r->plan, &by))
         return false;
     for (uint32_t i = 0; by != NULL && i < by->names_count; i++)
         if (labels_find(p->stream, by->names[i]).len == 0)
@@ -639,227 +429,6 @@ static bool run_task(void *ctx, struct scan *s, uint32_t number)
     return true;
 }
 
-// --- putting parts together ---------------------------------------------------------------------------
-
-struct part {
-    struct slice labels;
-    const struct gathered *gathered;
-    size_t number; // of the series
-};
-
-// As one scan doing all tasks would have met them. Parts of one task are one scan's, in its order.
-static int by_first_task(const void *a, const void *b)
-{
-    const struct part *x = a, *y = b;
-    if (x->gathered->first_task != y->gathered->first_task)
-        return x->gathered->first_task < y->gathered->first_task ? -1 : 1;
-    return (x->gathered > y->gathered) - (x->gathered < y->gathered);
-}
-
-static void join_sums(const struct range_agg *r, struct gathered *to, const struct gathered *from)
-{
-    size_t count = r->ev->steps.count + 1;
-    if (to->entries == NULL) {
-        *to = *from;
-        return;
-    }
-    for (size_t t = 0; t < count; t++)
-        to->entries[t] += from->entries[t];
-    for (size_t t = 0; t < count && r->bytes; t++)
-        to->bytes[t] += from->bytes[t];
-}
-
-// A task is one scan's.
-static int by_task(const void *a, const void *b)
-{
-    const struct piece *x = a, *y = b;
-    if (x->task != y->task)
-        return x->task < y->task ? -1 : 1;
-    return (x->number > y->number) - (x->number < y->number);
-}
-
-// The pieces of a series, which several scans have parts of, in the order of the tasks.
-static bool join_pieces(const struct part *parts, size_t parts_count, struct gathered *to, struct arena *a)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < parts_count; i++)
-        count += parts[i].gathered->pieces_count;
-    to->pieces = arena_array(a, count, sizeof *to->pieces);
-    if (to->pieces == NULL)
-        return false;
-    for (size_t i = 0; i < parts_count; i++) {
-        const struct gathered *g = parts[i].gathered;
-        memcpy(to->pieces + to->pieces_count, g->pieces, g->pieces_count * sizeof *g->pieces);
-        to->pieces_count += g->pieces_count;
-    }
-    qsort(to->pieces, count, sizeof *to->pieces, by_task);
-    return true;
-}
-
-static int by_number(const void *a, const void *b)
-{
-    const struct part *x = a, *y = b;
-    return (x->number > y->number) - (x->number < y->number);
-}
-
-struct joined {
-    struct slice_set table;
-    struct gathered *gathered; // by number in the table
-};
-
-static bool join(const struct range_agg *r, unsigned gatherers, struct joined *out)
-{
-    struct arena *a = r->ev->a;
-    size_t count = 0;
-    for (unsigned i = 0; i < gatherers; i++)
-        count += r->gatherers[i].table.count;
-    struct part *parts = arena_array(a, count + 1, sizeof *parts);
-    *out = (struct joined){.table = {.arena = a}, .gathered = arena_zalloc(a, (count + 1) * sizeof *out->gathered)};
-    if (parts == NULL || out->gathered == NULL)
-        return false;
-    count = 0;
-    for (unsigned i = 0; i < gatherers; i++)
-        for (size_t n = 0; n < r->gatherers[i].table.count; n++)
-            parts[count++] = (struct part){.labels = r->gatherers[i].table.items[n],
-                                           .gathered = &r->gatherers[i].gathered[n]};
-    qsort(parts, count, sizeof *parts, by_first_task);
-    for (size_t i = 0; i < count; i++) {
-        parts[i].number = slice_set_add(&out->table, parts[i].labels);
-        if (parts[i].number == SIZE_MAX)
-            return false;
-        if (r->sums)
-            join_sums(r, &out->gathered[parts[i].number], parts[i].gathered);
-    }
-    if (r->sums)
-        return true;
-    qsort(parts, count, sizeof *parts, by_number);
-    for (size_t i = 0, end; i < count; i = end) {
-        for (end = i + 1; end < count && parts[end].number == parts[i].number; end++)
-            continue;
-        if (!join_pieces(&parts[i], end - i, &out->gathered[parts[i].number], a))
-            return false;
-    }
-    return true;
-}
-
-// --- values ---------------------------------------------------------------------------------------
-
-// The samples of a series by time; `space` has room for the most that a series has.
-static bool samples_of(const struct gathered *g, struct sample *space, size_t *count_out, struct arena *a)
-{
-    *count_out = 0;
-    for (size_t i = 0; i < g->pieces_count; i++) {
-        memcpy(space + *count_out, g->pieces[i].samples, g->pieces[i].count * sizeof *space);
-        *count_out += g->pieces[i].count;
-    }
-    return samples_sort(space, *count_out, a);
-}
-
-static bool values_of_samples(const struct range_agg *r, const struct gathered *g, struct sample *samples,
-                              struct series *out)
-{
-    size_t count;
-    if (!samples_of(g, samples, &count, r->ev->a))
-        return false;
-    struct window_fn fn = {r->fn, r->plan->ast->range_agg.param, r->range->range_ns};
-    size_t low = 0, high = 0;
-    for (uint32_t t = 0; t < r->ev->steps.count; t++) {
-        __int128 at = (__int128)r->ev->steps.from_ns + (__int128)t * r->ev->steps.step_ns - r->range->offset_ns;
-        while (high < count && samples[high].time_ns <= at)
-            high++;
-        while (low < high && samples[low].time_ns <= at - r->range->range_ns)
-            low++;
-        out->present[t] = low < high;
-        if (low < high)
-            out->values[t] = window_value(&fn, samples + low, high - low);
-    }
-    return true;
-}
-
-static void values_of_sums(const struct range_agg *r, const struct gathered *g, struct series *out)
-{
-    double range_s = (double)r->range->range_ns / 1e9;
-    uint64_t entries = 0, bytes = 0;
-    for (uint32_t t = 0; t < r->ev->steps.count; t++) {
-        entries += g->entries[t];
-        bytes += r->bytes ? g->bytes[t] : 0;
-        double value = (double)(r->bytes ? bytes : entries);
-        out->present[t] = entries > 0;
-        out->values[t] = r->fn == TOK_RATE || r->fn == TOK_BYTES_RATE ? value / range_s : value;
-    }
-}
-
-// Labels that the selector's equalities give, where the name has no other matcher (logql.md 17.3).
-static struct slice absent_labels(const struct ast_logs *logs, struct arena *a)
-{
-    struct label *pairs = arena_array(a, logs->matchers_count + 1, sizeof *pairs);
-    size_t count = 0;
-    for (uint32_t i = 0; i < logs->matchers_count && pairs != NULL; i++) {
-        const struct label_matcher *m = &logs->matchers[i];
-        bool only = m->op == MATCH_EQ;
-        for (uint32_t n = 0; n < logs->matchers_count && only; n++)
-            only = n == i || !slice_eq(logs->matchers[n].name, m->name);
-        if (only)
-            pairs[count++] = (struct label){m->name, m->value};
-    }
-    if (pairs == NULL)
-        return (struct slice){0};
-    struct labels set = {pairs, (uint32_t)count};
-    (void)labels_canon(&set);
-    return labels_encoded(&set, a);
-}
-
-static bool make_absent(const struct range_agg *r, const struct joined *all, struct matrix *out, struct err *err)
-{
-    struct slice labels = absent_labels(&r->range->logs, r->ev->a);
-    struct series *s = labels.ptr != NULL ? matrix_add(r->ev, out, labels) : NULL;
-    if (s == NULL)
-        return matrix_no_memory(r->ev, err);
-    for (uint32_t t = 0; t < r->ev->steps.count; t++) {
-        s->present[t] = true;
-        s->values[t] = 1;
-    }
-    for (size_t i = 0; i < all->table.count; i++) {
-        uint64_t entries = 0;
-        for (uint32_t t = 0; t < r->ev->steps.count; t++) {
-            entries += all->gathered[i].entries[t];
-            s->present[t] = s->present[t] && entries == 0;
-        }
-    }
-    return true;
-}
-
-static size_t most_samples(const struct joined *all)
-{
-    size_t most = 0;
-    for (size_t i = 0; i < all->table.count; i++) {
-        size_t count = 0;
-        for (size_t n = 0; n < all->gathered[i].pieces_count; n++)
-            count += all->gathered[i].pieces[n].count;
-        most = count > most ? count : most;
-    }
-    return most;
-}
-
-static bool make_series(const struct range_agg *r, struct joined *all, struct matrix *out, struct err *err)
-{
-    if (r->fn == TOK_ABSENT_OVER_TIME)
-        return make_absent(r, all, out, err);
-    struct sample *space = arena_array(r->ev->a, most_samples(all) + 1, sizeof *space);
-    if (space == NULL)
-        return matrix_no_memory(r->ev, err);
-    for (size_t i = 0; i < all->table.count; i++) {
-        struct series *s = matrix_add(r->ev, out, all->table.items[i]);
-        if (s == NULL)
-            return matrix_no_memory(r->ev, err);
-        if (r->sums)
-            values_of_sums(r, &all->gathered[i], s);
-        else if (!values_of_samples(r, &all->gathered[i], space, s))
-            return matrix_no_memory(r->ev, err);
-    }
-    return true;
-}
-
 // --- all together -----------------------------------------------------------------------------------
 
 static bool gather(struct range_agg *r, struct scan_team *team, struct err *err)
@@ -889,14 +458,13 @@ bool range_agg_eval(struct evaluation *ev, const struct ast *ast, struct matrix 
     while (plan->ast != ast)
         plan = plan->next;
     struct scan_team team;
-    struct joined all;
     struct range_agg r = {
         .ev = ev,
         .plan = plan,
         .fn = ast->range_agg.fn,
         .range = &ast->range_agg.range,
-        .bytes = counts_bytes(ast),
-        .sums = is_sum(ast),
+        .bytes = range_counts_bytes(ast),
+        .sums = range_is_sum(ast),
         .by = plan->around != NULL ? plan->around->vector_agg.grouping : ast->range_agg.grouping,
         .grouped = plan->around != NULL || ast->range_agg.grouping != NULL || ast->range_agg.fn == TOK_ABSENT_OVER_TIME,
         .plain = !pipeline_sets_labels(plan->pipeline) && ast->range_agg.range.unwrap == NULL,
@@ -906,5 +474,5 @@ bool range_agg_eval(struct evaluation *ev, const struct ast *ast, struct matrix 
     scan_team_end(&team, ev->stats, &ev->warnings, &ev->warnings_count);
     if (!good)
         return false;
-    return join(&r, gatherers, &all) ? make_series(&r, &all, out, err) : matrix_no_memory(ev, err);
+    return range_values(&r, gatherers, out, err);
 }

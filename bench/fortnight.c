@@ -147,8 +147,9 @@ static void make_batch(unsigned at, struct arena *a, struct batch *b)
         for (; s->entries_count < class_entries[c] && b->entries_count < batch_entries; s->entries_count++) {
             bool needle = c == PROD && at == batches_a_day * (days - KEPT_DAYS / 2) && counts[at][c] == 0;
             struct slice line = needle ? SLICE(NEEDLE) : next_line(number, a);
-            b->entries[b->entries_count++] =
-                (struct batch_entry){time_ns + (int64_t)b->entries_count * (batch_ns / batch_entries), line, metadata};
+            b->entries[b->entries_count] = (struct batch_entry){time_ns, line, metadata};
+            b->entries_count++;
+            time_ns += batch_ns / batch_entries;
             b->line_bytes += line.len;
             counts[at][c]++;
         }

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
-enum { TRIM_BYTES = 1 << 20, MMAP_BYTES = 256 * 1024, ARENAS_MAX = 4 };
+enum { ARENAS_MAX = 4, MMAP_BYTES = 4 << 20, TRIM_BYTES = 16 << 20, PAD_BYTES = 16 << 20 };
 
 static void report(void *ctx, bool failure, const char *text)
 {
@@ -28,12 +28,14 @@ static void report(void *ctx, bool failure, const char *text)
     diag(failure ? DIAG_ERROR : DIAG_INFO, "store", "detail=\"%s\"", diag_quote(text));
 }
 
-// Requests come and go in megabytes: give memory back instead of keeping it per thread.
+// Requests and generations come and go in megabytes. Pages that are given back at once are cleared and mapped again for the
+// next: a sixth of what a push costs. So some are kept, by few arenas.
 static void tune_memory(void)
 {
     (void)mallopt(M_ARENA_MAX, ARENAS_MAX);
     (void)mallopt(M_MMAP_THRESHOLD, MMAP_BYTES);
     (void)mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
+    (void)mallopt(M_TOP_PAD, PAD_BYTES);
 }
 
 // Every connection and every segment is a descriptor.

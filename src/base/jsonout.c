@@ -2,6 +2,7 @@
 #include "base/jsonout.h"
 
 #include "base/labels.h"
+#include "base/shortest.h"
 #include "base/utf8.h"
 
 #include <math.h>
@@ -120,11 +121,7 @@ void jsonout_number(struct buf *b, double value)
         buf_put_signed(b, (int64_t)value);
         return;
     }
-    char text[40];
-    for (int precision = 0; precision <= 17; precision++) {
-        (void)snprintf(text, sizeof text, "%.*e", precision, value);
-        if (strtod(text, NULL) == value)
-            break;
-    }
+    char text[SHORTEST_BYTES];
+    (void)shortest_decimal(value, text);
     print_plain(b, text);
 }

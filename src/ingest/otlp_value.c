@@ -4,6 +4,7 @@
 #include "base/base64.h"
 #include "base/hex.h"
 #include "base/jsonout.h"
+#include "base/shortest.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -350,12 +351,8 @@ static void put_double(struct buf *b, double value)
         jsonout_number(b, value);
         return;
     }
-    char text[40];
-    for (int precision = 0; precision <= 17; precision++) {
-        (void)snprintf(text, sizeof text, "%.*e", precision, value);
-        if (strtod(text, NULL) == value)
-            break;
-    }
+    char text[SHORTEST_BYTES];
+    (void)shortest_decimal(value, text);
     char *exponent = strchr(text, 'e') + 2;
     char *digits = exponent;
     while (*digits == '0' && digits[1] != '\0')

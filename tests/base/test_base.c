@@ -6,6 +6,7 @@
 #include "base/codec.h"
 #include "base/jsonout.h"
 #include "base/queue.h"
+#include "base/shortest.h"
 #include "base/zbuf.h"
 
 #include <math.h>
@@ -122,6 +123,40 @@ static void test_numbers_as_json(void)
     buf_done(&b);
 }
 
+// The fewest digits that read back, against trying one after the other.
+static int fewest_digits(double value, char text[SHORTEST_BYTES])
+{
+    int digits = 1;
+    for (;; digits++) {
+        (void)snprintf(text, SHORTEST_BYTES, "%.*e", digits - 1, value);
+        if (strtod(text, NULL) == value)
+            return digits;
+    }
+}
+
+static void test_shortest_decimals(void)
+{
+    static const double table[] = {0, -0.0, 1, -1.5, 100, 0.1, 0.3, 1e21, 1e22, 1e23, 5e-324, 2.2250738585072014e-308, 2.225073858507201e-308,
+                                   1.7976931348623157e308, -1.1099999999999998e+33, 123456789012345, 1234567890123456, 9007199254740992};
+    char got[SHORTEST_BYTES], want[SHORTEST_BYTES];
+    for (size_t i = 0; i < COUNT_OF(table); i++) {
+        int digits = fewest_digits(table[i], want);
+        is_int(shortest_decimal(table[i], got), digits, "its digits");
+        is_text(slice_cstr(got), want, "and its text");
+    }
+    int differ = 0;
+    uint64_t state = 1;
+    for (int i = 0; i < 20000; i++) {
+        double value;
+        state = state * UINT64_C(6364136223846793005) + 1442695040888963407;
+        memcpy(&value, &state, sizeof value);
+        value = i % 2 == 0 ? value : (double)(state >> 40) / 1000;
+        if (isfinite(value))
+            differ += fewest_digits(value, want) != shortest_decimal(value, got) || strcmp(got, want) != 0;
+    }
+    is_int(differ, 0, "any others");
+}
+
 static void test_odd_bytes_of_strings(void)
 {
     struct buf b;
@@ -206,6 +241,7 @@ int main(void)
     test_buffers_keep_their_cap();
     test_decimal_digits();
     test_odd_bytes_of_strings();
+    test_shortest_decimals();
     test_arenas_keep_their_cap();
     test_times_as_text();
     test_numbers_as_json();

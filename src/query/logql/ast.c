@@ -4,11 +4,13 @@
 #include "query/logql/ast.h"
 
 #include "base/limits.h"
+#include "base/shortest.h"
 #include "query/logql/unit.h"
 
 #include <ctype.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 // --- regexes and matchers -----------------------------------------------------------------------------
 
@@ -72,19 +74,17 @@ void ast_print_token(struct buf *b, enum token_kind kind)
 // The shortest digits that read back as the same number, with an exponent only where Go writes one.
 void ast_print_number(struct buf *b, double value)
 {
-    char text[400];
-    int digits = 1;
-    for (; digits < 17; digits++) {
-        double back;
-        (void)snprintf(text, sizeof text, "%.*e", digits - 1, value);
-        if (isnan(value) || (unit_float(slice_cstr(text), &back, NULL) && back == value))
-            break;
+    char text[SHORTEST_BYTES];
+    if (!isfinite(value)) {
+        buf_put_cstr(b, isnan(value) ? "nan" : value > 0 ? "inf" : "-inf");
+        return;
     }
-    int exponent = isfinite(value) && value != 0 ? (int)floor(log10(fabs(value))) : 0;
+    int digits = shortest_decimal(value, text), exponent = atoi(strchr(text, 'e') + 1);
     int decimals = digits - 1 - exponent;
-    if (isfinite(value) && exponent >= -5 && exponent < 21)
-        (void)snprintf(text, sizeof text, "%.*f", decimals > 0 ? decimals : 0, value);
-    buf_put_cstr(b, text);
+    if (exponent >= -5 && exponent < 21)
+        buf_printf(b, "%.*f", decimals > 0 ? decimals : 0, value);
+    else
+        buf_put_cstr(b, text);
 }
 
 static void print_duration(struct buf *b, int64_t ns, void (*print)(int64_t ns, char out[UNIT_DURATION_BYTES]))

@@ -1,6 +1,8 @@
 /* decimal.c -- see decimal.h. */
 #include "query/pipeline/decimal.h"
 
+#include "base/shortest.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,12 +19,8 @@ struct operand { // digits * 10^exponent, at most 17 digits
 // The shortest decimal that reads as v.
 static struct operand operand_of(double v)
 {
-    char text[40];
-    for (int precision = 0; precision < 17; precision++) {
-        (void)snprintf(text, sizeof text, "%.*e", precision, v);
-        if (strtod(text, NULL) == v)
-            break;
-    }
+    char text[SHORTEST_BYTES];
+    (void)shortest_decimal(v, text);
     struct operand o = {.negative = text[0] == '-'};
     const char *at = text + o.negative;
     for (; *at != 'e'; at++)

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/labels.h"
+#include "base/shortest.h"
 #include "base/utf8.h"
 
 #include <inttypes.h>
@@ -26,23 +27,17 @@ bool tcall_fail(struct tcall *c, const char *fmt, ...)
 
 static void print_float(struct buf *b, double v)
 {
-    char text[64];
+    char text[SHORTEST_BYTES];
     if (isnan(v) || isinf(v)) {
         buf_put_cstr(b, isnan(v) ? "NaN" : v > 0 ? "+Inf" : "-Inf");
         return;
     }
-    int precision = 0;
-    for (; precision < 17; precision++) {
-        (void)snprintf(text, sizeof text, "%.*e", precision, v);
-        if (strtod(text, NULL) == v)
-            break;
-    }
-    int exponent = atoi(strchr(text, 'e') + 1);
-    if (exponent >= -4 && exponent < 6) {
-        int decimals = precision - exponent;
-        (void)snprintf(text, sizeof text, "%.*f", decimals > 0 ? decimals : 0, v);
-    }
-    buf_put_cstr(b, text);
+    int digits = shortest_decimal(v, text), exponent = atoi(strchr(text, 'e') + 1);
+    int decimals = digits - 1 - exponent;
+    if (exponent >= -4 && exponent < 6)
+        buf_printf(b, "%.*f", decimals > 0 ? decimals : 0, v);
+    else
+        buf_put_cstr(b, text);
 }
 
 static void print_time(struct buf *b, int64_t ns)

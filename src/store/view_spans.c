@@ -194,7 +194,7 @@ static bool gather_segment(struct gathering *g, uint64_t gen, struct err *err)
         return false;
     for (size_t i = 0; i < g->blocks_count; i++) {
         struct span_block b;
-        if (!seg_open_span_block(g->segment->seg, &g->tenant->blocks[g->blocks[i]], g->a, &b, err) ||
+        if (!seg_read_span_block(g->segment->seg, &g->tenant->blocks[g->blocks[i]], g->a, &b, err) ||
             !add_spans_of_block(g, &b, err))
             return false;
     }

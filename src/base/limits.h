@@ -63,6 +63,8 @@
 #define SEGMENT_TABLE_BYTES_MAX (1 * GIB)        // any decoded table of a segment; above is corruption
 #define INDEX_MAP_BYTES (UINT64_C(1) << 40)      // address space, not memory
 #define INDEX_MAP_BYTES_MIN (UINT64_C(1) << 30)  // what we make do with
+#define TRACES_COMPONENTS_MERGED 4               // components of one size that the index makes one of
+#define TRACES_COMPONENT_ENTRIES_MAX (8 * MIB)   // prefixes of a merged one: bounds what a commit writes, to about 22 MB
 #define INDEX_KEY_BYTES_MAX 511                  // LMDB's own; longer label pairs are keyed by hash
 
 // --- object store ------------------------------------------------------------------------------------

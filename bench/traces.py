@@ -75,14 +75,19 @@ def drop_pages():
             os.close(fd)
 
 
-# IDs of traces, from windows of time all over what was pushed.
-def some_ids(count, first_s):
-    newest_s = int(get("/api/search", q="{}", limit=1, start=int(first_s) - 3600, end=int(time.time()) + 24 * 3600)[0]["traces"][0]
-                   ["startTimeUnixNano"]) // 10**9
+# IDs of traces, from windows of time all over the store.
+def some_ids(count):
+    def search(start_s, end_s, limit):
+        return get("/api/search", q="{}", limit=limit, start=start_s, end=end_s)[0]["traces"]
+
+    newest_s = int(search(int(time.time()) - 24 * 3600, int(time.time()) + 24 * 3600, 1)[0]["startTimeUnixNano"]) // 10**9
+    first_s = newest_s
+    while search(first_s - 60, first_s, 1):
+        first_s -= 60
     chosen, ids = random.Random(1), set()
     while len(ids) < count:
-        second = chosen.randrange(int(first_s), newest_s)
-        ids.update(t["traceID"] for t in get("/api/search", q="{}", limit=5, start=second, end=second + 1)[0]["traces"])
+        second = chosen.randrange(first_s, newest_s)
+        ids.update(t["traceID"] for t in search(second, second + 1, 100))
     ids = sorted(ids)
     chosen.shuffle(ids)
     return ids
@@ -90,6 +95,7 @@ def some_ids(count, first_s):
 
 # Each of the traces asked of a server of its own; times of the request and of the server.
 def ask_cold(ids, drop):
+    global server
     http, server_times = [], []
     for i in ids:
         drop()
@@ -103,9 +109,8 @@ def ask_cold(ids, drop):
             f"{statistics.median(http) * 1000:.1f} / {max(http) * 1000:.1f} ms")
 
 
-data = tempfile.mkdtemp(prefix="mstore-bench-", dir=args.dir)
+data, server = tempfile.mkdtemp(prefix="mstore-bench-", dir=args.dir), None
 try:
-    begun = time.time()
     server = start(data)
     out = subprocess.run([os.path.join(args.build, "bench", "loadgen"), f"127.0.0.1:{PORT}", "--spans", str(args.spans), "--connections",
                           str(args.connections)], stdout=subprocess.PIPE, check=True)
@@ -115,7 +120,7 @@ try:
     spans = result["spans"]
     now = int(time.time())
     window = {"start": now - 3 * 3600, "end": now + 3600}
-    ids = some_ids(260, begun)
+    ids = some_ids(260)
     rows = [
         ("spans pushed", f"{spans} in {result['pushes']} pushes, {result['body_bytes'] / spans:.0f} bytes each, {args.connections} connections"),
         ("throughput", f"{spans / result['seconds']:.0f} spans/s"),
@@ -149,6 +154,9 @@ try:
     for name, value in rows:
         print(f"| {name} | {value} |")
 finally:
+    if server is not None and server.poll() is None:
+        server.kill()
+        server.wait()
     if args.keep:
         print(data, file=sys.stderr)
     else:

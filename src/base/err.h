@@ -24,6 +24,7 @@
     X(ERR_FULL, "disk full")              /* try again when space returned */                      \
     X(ERR_IO, "input/output error")                                                                \
     X(ERR_CORRUPT, "corrupt data")        /* bytes on disk are not what was written */             \
+    X(ERR_VERSION, "another version")     /* made by another version of the program */             \
     X(ERR_TIMEOUT, "deadline exceeded")                                                            \
     X(ERR_CANCELLED, "cancelled")         /* the client left, or the server stops */               \
     X(ERR_EVAL, "evaluation error")       /* a query that parses but cannot be evaluated */

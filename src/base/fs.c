@@ -138,6 +138,11 @@ bool fs_read_at(int fd, const char *path, uint64_t pos, void *to, size_t len, st
     return true;
 }
 
+void fs_will_read(int fd, uint64_t pos, uint64_t len)
+{
+    (void)posix_fadvise(fd, (off_t)pos, (off_t)len, POSIX_FADV_WILLNEED); // a failure costs the time that was to be saved
+}
+
 static bool write_all(int fd, uint64_t pos, struct iovec *pieces, int count)
 {
     while (count > 0) {

@@ -28,6 +28,8 @@ static inline void fs_closep(int *fd)
 
 // Exactly len bytes, else ERR_CORRUPT ("ends at ...") at the end of file.
 MUST_CHECK bool fs_read_at(int fd, const char *path, uint64_t pos, void *to, size_t len, struct err *err);
+// Bytes that are about to be read: the disk is asked for them, not waited for.
+void fs_will_read(int fd, uint64_t pos, uint64_t len);
 MUST_CHECK bool fs_write_at(int fd, const char *path, uint64_t pos, struct slice bytes, struct err *err);
 // Two pieces, one after the other, in one call.
 MUST_CHECK bool fs_write2_at(int fd, const char *path, uint64_t pos, struct slice a, struct slice b,

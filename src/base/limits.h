@@ -63,6 +63,8 @@
 #define SEGMENT_TABLE_BYTES_MAX (1 * GIB)        // any decoded table of a segment; above is corruption
 #define INDEX_MAP_BYTES (UINT64_C(1) << 40)      // address space, not memory
 #define INDEX_MAP_BYTES_MIN (UINT64_C(1) << 30)  // what we make do with
+#define TRACES_COMPONENTS_MERGED 4               // components of one size that the index makes one of
+#define TRACES_COMPONENT_ENTRIES_MAX (8 * MIB)   // prefixes of a merged one: bounds what a commit writes, to about 22 MB
 #define INDEX_KEY_BYTES_MAX 511                  // LMDB's own; longer label pairs are keyed by hash
 
 // --- object store ------------------------------------------------------------------------------------
@@ -76,6 +78,7 @@
 #define BLOB_ANSWER_BYTES_MAX (4 * MIB)          // lists, errors; a list of 1000 keys has 0.5 MB
 #define BLOB_IDLE_HANDLES_MAX 16                 // connections kept for later calls
 #define SOURCE_TAIL_BYTES (128 * KIB)            // read with one request when a far segment is opened: its tables
+#define SOURCE_FILE_TAIL_BYTES (16 * KIB)        // likewise of a file, which is nearer
 #define SOURCE_GAP_BYTES (16 * KIB)              // reads of an object so near to each other are a scan
 #define SOURCE_AHEAD_BYTES (4 * MIB)             // window of a scan, one a thread
 #define LEASE_NS (INT64_C(60) * 1000000000)      // a writer that is silent for longer has left the bucket

@@ -17,7 +17,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { INDEX_VERSION = 1 };
+enum { INDEX_VERSION = 2 };
 
 static const struct slice META_VERSION = {(const uint8_t *)"version", 7};
 static const struct slice META_MANIFEST = {(const uint8_t *)"manifest", 8};
@@ -44,21 +44,35 @@ uint32_t index_day(int64_t time_ns)
     return (uint32_t)(day + INDEX_DAY_BIAS);
 }
 
-// Writes the version into a new index, or checks it.
 static bool check_version(struct kv *kv, bool write, struct err *err)
 {
     struct kv_txn txn;
-    if (!kv_begin(kv, write, &txn, err))
+    if (!kv_begin(kv, false, &txn, err))
         return false;
     uint64_t version = meta_get(&txn, META_VERSION, 0);
-    bool fresh = write && version == 0;
-    if (fresh)
-        meta_put(&txn, META_VERSION, INDEX_VERSION);
-    if (!kv_commit(&txn, err))
+    bool fresh = write && version == 0 && kv_entries(&txn, KV_SEGMENTS) == 0;
+    bool good = kv_ok(&txn, err);
+    kv_abort(&txn);
+    if (!good || fresh || version == INDEX_VERSION)
+        return good;
+    if (version == 0)
+        return err_set(err, ERR_VERSION, "index: it was not completed");
+    return err_set(err, ERR_VERSION, "index: version %llu, this program reads %d", (unsigned long long)version, INDEX_VERSION);
+}
+
+bool index_complete(struct index *index, struct err *err)
+{
+    struct kv_txn txn;
+    if (!kv_begin(index->kv, false, &txn, err))
         return false;
-    return fresh || version == INDEX_VERSION ||
-           err_set(err, ERR_CORRUPT, "index: version %llu, this program reads %d",
-                   (unsigned long long)version, INDEX_VERSION);
+    bool known = meta_get(&txn, META_VERSION, 0) == INDEX_VERSION;
+    kv_abort(&txn);
+    if (known)
+        return true;
+    if (!kv_begin(index->kv, true, &txn, err))
+        return false;
+    meta_put(&txn, META_VERSION, INDEX_VERSION);
+    return kv_commit(&txn, err);
 }
 
 bool index_open(const char *dir, enum kv_mode mode, struct index **index_out, struct err *err)
@@ -361,13 +375,12 @@ static void put_streams(struct kv_txn *txn, uint64_t gen, struct index_stream *s
     free(places);
 }
 
-// Deletes every row of `gen`, in each namespace.
-static void del_rows(struct kv_txn *txn, uint64_t gen)
+// Deletes every row of `gen`, in each namespace, but for its traces.
+static void del_rows(struct kv_txn *txn, uint32_t ns_end, uint64_t gen)
 {
     AUTO(kv_cursor_closep) struct kv_cursor c;
     kv_cursor_open(txn, KV_RUNS, &c);
-    uint32_t namespaces = (uint32_t)meta_get(txn, META_NEXT_NAMESPACE, 1);
-    for (uint32_t ns = 1; ns < namespaces; ns++) {
+    for (uint32_t ns = 1; ns < ns_end; ns++) {
         struct key k;
         key_start(&k);
         key_u32(&k, ns);
@@ -381,7 +394,6 @@ static void del_rows(struct kv_txn *txn, uint64_t gen)
     struct key k;
     key_start(&k);
     key_u64(&k, gen);
-    traces_del(txn, namespaces, gen);
     kv_del(txn, KV_SEGMENTS, key_slice(&k));
     places_drop(txn, gen);
 }
@@ -403,8 +415,10 @@ bool index_swap(struct index *index, const struct index_swap *swap, struct err *
     struct kv_txn txn;
     if (!kv_begin(index->kv, true, &txn, err))
         return false;
+    uint32_t ns_end = (uint32_t)meta_get(&txn, META_NEXT_NAMESPACE, 1);
     for (size_t i = 0; i < swap->gone_count && txn.rc == 0; i++)
-        del_rows(&txn, swap->gone[i]);
+        del_rows(&txn, ns_end, swap->gone[i]);
+    traces_del(&txn, ns_end, swap->gone, swap->gone_count);
     if (swap->segment != NULL) {
         put_streams(&txn, swap->segment->gen, swap->streams, swap->streams_count);
         for (size_t i = 0; i < swap->traces_count; i++)

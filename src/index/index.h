@@ -19,7 +19,8 @@
 
 struct index;
 
-// ERR_CORRUPT: the files are no index of this version; the caller may remove and rebuild them.
+// ERR_VERSION: the files are an index of another version, or one that was not completed; they may be removed, and the index
+// made anew. ERR_CORRUPT: they are none.
 MUST_CHECK bool index_open(const char *dir, enum kv_mode mode, struct index **index_out,
                            struct err *err);
 // One more reference.
@@ -28,6 +29,9 @@ struct index *index_ref(struct index *index);
 void index_close(struct index *index);
 
 // --- writing ----------------------------------------------------------------------------------------
+
+// A new index has all that there was before it: until then index_open() takes it for one that has to be made anew.
+MUST_CHECK bool index_complete(struct index *index, struct err *err);
 
 struct index_run {
     uint32_t block;   // number of the block in its segment
@@ -186,14 +190,11 @@ MUST_CHECK bool index_rows(struct index_read *read, uint32_t ns, uint64_t gen,
 // Takes the next run off the row. False at its end; ERR_CORRUPT sets *bad.
 bool index_row_next(struct index_row *row, struct index_run *run_out, bool *bad);
 
-// Visits the generations whose segments may have a trace (by its hash), ascending. Where one has it, it is visited; of those
-// that have it not, about one in a hundred is too.
+// Visits the generations whose segments may have a trace (by its hash), in no order, each once. Where one has it, it is visited;
+// of others, one whose trace has the same high half of its hash.
 MUST_CHECK bool index_trace_segments(struct index_read *read, uint32_t ns, uint64_t hash,
                                      bool (*visit)(void *ctx, uint64_t gen, struct err *err), void *ctx,
                                      struct err *err);
-
-// Whether one generation's segment may; false where it has no filter.
-bool index_may_have_trace(struct index_read *read, uint32_t ns, uint64_t gen, uint64_t hash);
 
 // Label pairs of a namespace that were seen on days [day_from, day_to], in no order and with repeats:
 // names when `name` is empty, else the values of `name`. Values are borrowed from the transaction.

@@ -9,6 +9,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 enum { KV_READERS_MAX = 1024 }; // transactions open at once; queries in hand are fewer
 
@@ -184,6 +186,24 @@ void kv_abort(struct kv_txn *txn)
 bool kv_ok(const struct kv_txn *txn, struct err *err)
 {
     return txn->rc == 0 || kv_fail(txn->rc, txn->what, err);
+}
+
+void kv_broken(struct kv_txn *txn, const char *what)
+{
+    if (txn->rc == 0) {
+        txn->rc = MDB_CORRUPTED;
+        txn->what = what;
+    }
+}
+
+void kv_will_read(struct slice value)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    if (value.len <= page / 2) // such a value lies beside its key, which was read
+        return;
+    uintptr_t from = (uintptr_t)value.ptr & ~(uintptr_t)(page - 1);
+    // A failure costs the time that was to be saved.
+    (void)madvise((void *)from, (uintptr_t)value.ptr + value.len - from, MADV_WILLNEED);
 }
 
 // Remembers a failure; true when the call succeeded.

@@ -26,7 +26,7 @@ enum kv_table {
     KV_DAYS,       // namespace, UTC day, label pair -> nothing
     KV_RUNS,       // namespace, generation, stream id -> runs
     KV_SEGMENTS,   // generation -> totals
-    KV_TRACES,     // namespace, generation -> filter of trace IDs
+    KV_TRACES,     // namespace, component -> prefixes of trace hashes, in pages (traces.h)
     KV_PLACES,     // generation -> where its bytes are, or since when an object has to go
     KV_TABLES_COUNT,
 };
@@ -58,6 +58,11 @@ MUST_CHECK bool kv_commit(struct kv_txn *txn, struct err *err);
 void kv_abort(struct kv_txn *txn); // ended ones are fine
 // False with the first failure's code and text.
 MUST_CHECK bool kv_ok(const struct kv_txn *txn, struct err *err);
+
+// The caller cannot read a row of this: the transaction fails, with ERR_CORRUPT.
+void kv_broken(struct kv_txn *txn, const char *what);
+// A value of a read transaction that lies on pages of its own is about to be read: the disk is asked for them, not waited for.
+void kv_will_read(struct slice value);
 
 // False when absent (or the transaction failed).
 bool kv_get(struct kv_txn *txn, enum kv_table table, struct slice key, struct slice *value_out);

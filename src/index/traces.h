@@ -1,16 +1,22 @@
 /*
- * traces.h -- filters of trace IDs, one a namespace and segment: which segments to ask for a trace;
- * for index.c.
+ * traces.h -- which segments have a trace: prefixes of hashes, sorted, in components that are merged in tiers; for index.c.
  *
- * A filter is a blocked Bloom filter (Putze, Sanders, Singler, "Cache-, Hash- and Space-Efficient
- * Bloom Filters"): a hash picks one block of 64 bytes, and six bits in it, so that asking touches
- * one cache line of one page. Keyed namespace, generation, a new segment appends to its namespace's
- * range: what an insert costs does not grow with the store.
+ * A segment's traces come as a component of their own. Four components of a tenant of one size are merged into one (O'Neil et
+ * al., "The Log-Structured Merge-Tree"): a look-up touches a page or two of each of few components, however many segments
+ * there are, and a prefix is written once a tier, so that what an insert costs does not grow with the store but by its
+ * logarithm. A segment that goes leaves its prefixes behind until they are more than those that live, or a merge.
+ *
+ *     table "traces"    key                              row
+ *         list          ns                               the tenant's components
+ *         members       ns, component                    generations, by their numbers in it
+ *         pages         ns, component, last prefix, n    prefix_page.h
+ *
+ * T1  A live generation is in one component of each namespace that has traces in it, one that went in none.
  */
 #pragma once
 
 #include "index/index.h"
 
 void traces_put(struct kv_txn *txn, uint32_t ns, uint64_t gen, const struct index_traces *traces);
-// Deletes the filters of a generation in namespaces below `ns_end`.
-void traces_del(struct kv_txn *txn, uint32_t ns_end, uint64_t gen);
+// Takes generations out, in namespaces below `ns_end`.
+void traces_del(struct kv_txn *txn, uint32_t ns_end, const uint64_t *gens, size_t count);

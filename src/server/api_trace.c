@@ -78,12 +78,25 @@ static bool encode(const struct request *rq, const struct trace *trace, bool env
     return encode_trace(&rs->body, trace, &options, rq->arena, err);
 }
 
+// What a header may hold of it: its text may have a path's bytes.
+static const char *header_text(struct arena *a, const char *text)
+{
+    char *copy = arena_alloc(a, strlen(text) + 1);
+    if (copy == NULL)
+        return "incomplete result";
+    for (size_t i = 0; i <= strlen(text); i++)
+        copy[i] = text[i] != '\0' && (text[i] < ' ' || text[i] > '~') ? '?' : text[i];
+    return copy;
+}
+
 // 404 without a body for what is not there, and 422 for what cannot be given whole (12.2).
 static bool answer_v1(const struct app *app, const struct request *rq, struct response *rs, struct err *err)
 {
     struct trace trace;
     if (!find_trace(app, rq, &trace, err))
         return false;
+    if (trace.warnings.count > 0) // the message itself has no place for it
+        rs->warning = header_text(rq->arena, trace.warnings.items[0]);
     if (trace.spans_count == 0) {
         rs->status = 404;
         return true;

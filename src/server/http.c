@@ -266,6 +266,8 @@ static enum MHD_Result send_response(struct exchange *x)
         good = good && add_header(r, "Allow", allowed_methods(rs->allow, &x->arena));
     if (rs->delete_request_id[0] != '\0')
         good = good && add_header(r, "X-Delete-Request-ID", rs->delete_request_id);
+    if (rs->warning != NULL)
+        good = good && add_header(r, "X-Mstore-Warning", rs->warning);
     if (rs->location != NULL)
         good = good && add_header(r, "Location", rs->location);
     x->state = EXCHANGE_ANSWERED;

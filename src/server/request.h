@@ -58,6 +58,7 @@ struct response {
     struct tail *tail;        // owned: the connection becomes a websocket that serves it
     unsigned allow;           // 405: of enum method, what would have been right
     char delete_request_id[16]; // `X-Delete-Request-ID`; empty: none
+    const char *warning;      // `X-Mstore-Warning`; printable, borrowed, lives until the response was sent
     const char *location;     // 301; borrowed, lives until the response was sent
     struct buf body;          // owned
 };

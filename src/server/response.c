@@ -17,6 +17,7 @@
     X(ERR_FULL, 503, 10)                                                                           \
     X(ERR_IO, 500, 0)                                                                              \
     X(ERR_CORRUPT, 500, 0)                                                                         \
+    X(ERR_VERSION, 500, 0)                                                                         \
     X(ERR_TIMEOUT, 504, 0)                                                                         \
     X(ERR_CANCELLED, 499, 0)                                                                       \
     X(ERR_EVAL, 500, 0)

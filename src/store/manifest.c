@@ -49,6 +49,20 @@ void manifest_unref(struct manifest *m)
     free(m);
 }
 
+const struct manifest_segment *manifest_find(const struct manifest *m, uint64_t gen)
+{
+    for (uint32_t low = 0, high = m->segments_count; low < high;) {
+        uint32_t middle = low + (high - low) / 2;
+        if (m->segments[middle].row.gen == gen)
+            return &m->segments[middle];
+        if (seg_age(m->segments[middle].row.gen) < seg_age(gen))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
 static void copy_heads(struct manifest *to, const struct manifest *from, uint64_t except_gen)
 {
     for (uint32_t i = 0; i < from->heads_count; i++)

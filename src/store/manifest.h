@@ -31,6 +31,9 @@ struct manifest *manifest_of(uint64_t number, const struct manifest *heads,
 struct manifest *manifest_ref(struct manifest *m);
 void manifest_unref(struct manifest *m); // NULL is fine
 
+// NULL: it is not live.
+const struct manifest_segment *manifest_find(const struct manifest *m, uint64_t gen);
+
 // Copies with one difference. The new one takes its own references.
 struct manifest *manifest_with_head(const struct manifest *m, struct head *head);
 // Generation `gen` is read through another handle.

@@ -19,6 +19,9 @@
  *   N.seg unreadable, no row                damage                                    reported, left alone
  *   row alone                               damage (S2)                               reported, row kept: queries say so
  *
+ *   an index of another version, or one     the program is another; or a crash came   removed, and made anew
+ *   that was not completed                  while the index was made anew
+ *
  *   N.wal + N.seg in the bucket, no row     sealed and uploaded, then the index lost  the WAL removed, N.seg adopted
  *
  * "N.seg" is the file or, in a store with a bucket, the object (far.h): it counts as there when its row says so, and where the
@@ -477,23 +480,39 @@ static bool settle_wals(struct recovery *r, struct err *err)
 
 // --- all together -----------------------------------------------------------------------------------
 
+static bool remove_index(const char *dir, struct err *err)
+{
+    static const char *const names[] = {"data.mdb", "lock.mdb"};
+    char path[STORE_PATH_BYTES + 16];
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+        if (!fs_unlink(path, err))
+            return false;
+    }
+    return true;
+}
+
 static bool open_index(struct store *st, struct err *err)
 {
     if (st->options.read_only)
         return index_open(st->options.scratch_dir, KV_SCRATCH, &st->index, err);
-    char dir[STORE_PATH_BYTES], path[STORE_PATH_BYTES + 16];
+    char dir[STORE_PATH_BYTES];
     (void)snprintf(dir, sizeof dir, "%s/index", st->dir);
     if (!fs_mkdir(dir, err))
         return false;
-    if (st->options.rebuild_index) {
-        static const char *const names[] = {"data.mdb", "lock.mdb"};
-        for (size_t i = 0; i < COUNT_OF(names); i++) {
-            (void)snprintf(path, sizeof path, "%s/%s", dir, names[i]);
-            if (!fs_unlink(path, err))
-                return false;
-        }
+    if (st->options.rebuild_index && !remove_index(dir, err))
+        return false;
+    if (!index_open(dir, KV_WRITE, &st->index, err)) {
+        if (err->code != ERR_VERSION)
+            return false;
+        (void)err_wrap(err, "the index is made anew");
+        store_report(st, false, err->text);
+        if (st->far != NULL)
+            st->far->list_bucket = true;
+        if (!remove_index(dir, err) || !index_open(dir, KV_WRITE, &st->index, err))
+            return false;
     }
-    return index_open(dir, KV_WRITE, &st->index, err) && fs_sync_dir(dir, err);
+    return fs_sync_dir(dir, err);
 }
 
 static void report_lost(struct recovery *r, const struct found *f)
@@ -562,7 +581,7 @@ bool recover(struct store *st, struct err *err)
     if (!good)
         return false;
     // What was removed stays removed: compaction builds on it.
-    if (!st->options.read_only && !fs_sync_dir(st->segments_dir, err))
+    if (!st->options.read_only && (!fs_sync_dir(st->segments_dir, err) || !index_complete(st->index, err)))
         return false;
     st->gen_next = 1;
     fill_manifest(&r);

@@ -155,6 +155,8 @@ MUST_CHECK bool span_block_narrow(struct span_block *b, uint32_t trace, uint32_t
 // Distinct values alone: cheaper than the column where a query only has to know whether a value occurs.
 MUST_CHECK bool span_block_attribute_values(struct span_block *b, uint32_t attribute, struct err *err);
 MUST_CHECK bool span_block_attribute(struct span_block *b, uint32_t attribute, struct err *err);
+// Where all attributes are wanted: their rows at once, for of one after the other each takes a look at every span.
+MUST_CHECK bool span_block_attribute_rows(struct span_block *b, struct err *err);
 // The columns of a key: attributes[first .. first + count), one a kind. count 0: no span has it.
 void span_block_find(const struct span_block *b, struct slice key, uint32_t *first_out, uint32_t *count_out);
 // One span whole; decodes what it needs. Attributes of the span live in the block's arena.

@@ -180,8 +180,9 @@ struct selecting {
     size_t slots_room;
     uint64_t gen;    // of the segment or head being visited
     uint32_t source; // its number in the view
-    // Which sources may have something of the tenant's deleted traces; NULL: none was asked about.
-    enum traced { TRACED_UNKNOWN, TRACED_NO, TRACED_MAYBE } *traced;
+    // Which sources may have something of the tenant's deleted traces.
+    enum traced { TRACED_UNKNOWN, TRACED_KNOWN, TRACED_ALL } traced;
+    const bool *traced_sources; // TRACED_KNOWN; NULL: none
 };
 
 #define NO_STREAM UINT32_MAX
@@ -492,32 +493,53 @@ static uint64_t age_of(const struct manifest *m, uint32_t source)
     return source < m->segments_count ? seg_age(m->segments[source].row.gen) : head_gen(m->heads[source - m->segments_count]);
 }
 
-bool view_may_have_deleted_trace(struct view *v, uint32_t tenant, uint32_t source)
+struct marking {
+    const struct manifest *m;
+    uint64_t age_max;
+    bool *sources;
+};
+
+static bool mark_source(void *ctx, uint64_t gen, struct err *err)
+{
+    (void)err;
+    const struct marking *marking = ctx;
+    const struct manifest_segment *s = manifest_find(marking->m, gen);
+    if (s != NULL && seg_age(gen) <= marking->age_max)
+        marking->sources[s - marking->m->segments] = true;
+    return true;
+}
+
+bool view_deleted_sources(struct view *v, uint32_t tenant, struct arena *a, const bool **sources_out, struct err *err)
 {
     const struct manifest *m = v->manifest;
     const struct tenant *t = &v->tenants.items[tenant];
+    struct marking marking = {.m = m};
     for (size_t i = 0; i < v->deletions->traces_count; i++) {
         const struct deletion *d = v->deletions->traces[i];
-        if (!slice_eq(d->tenant, t->name) || age_of(m, source) > d->age_max)
+        if (!slice_eq(d->tenant, t->name))
             continue;
-        if (v->settled || source >= m->segments_count ||
-            (t->known && index_may_have_trace(&v->read, t->ns, m->segments[source].row.gen, trace_hash(d->trace_id))))
-            return true;
+        if (marking.sources == NULL)
+            marking.sources = arena_zalloc(a, (m->segments_count + m->heads_count + 1) * sizeof *marking.sources);
+        if (marking.sources == NULL)
+            return arena_ok(a, "deleted traces", err);
+        marking.age_max = d->age_max;
+        for (uint32_t n = v->settled ? 0 : m->segments_count; n < m->segments_count + m->heads_count; n++)
+            marking.sources[n] |= age_of(m, n) <= d->age_max;
+        if (!v->settled && t->known &&
+            !index_trace_segments(&v->read, t->ns, trace_hash(d->trace_id), mark_source, &marking, err))
+            return false;
     }
-    return false;
+    *sources_out = marking.sources;
+    return true;
 }
 
-// The same, asked of the index once for each source.
+// The same, asked of the index once; when that fails, it may.
 static bool is_traced(struct selecting *s, uint32_t tenant, uint32_t source)
 {
-    const struct manifest *m = s->view->manifest;
-    if (s->traced == NULL)
-        s->traced = arena_zalloc(s->a, (m->segments_count + m->heads_count) * sizeof *s->traced);
-    if (s->traced == NULL)
-        return true; // the arena is full: it may
-    if (s->traced[source] == TRACED_UNKNOWN)
-        s->traced[source] = view_may_have_deleted_trace(s->view, tenant, source) ? TRACED_MAYBE : TRACED_NO;
-    return s->traced[source] == TRACED_MAYBE;
+    struct err ignored;
+    if (s->traced == TRACED_UNKNOWN)
+        s->traced = view_deleted_sources(s->view, tenant, s->a, &s->traced_sources, &ignored) ? TRACED_KNOWN : TRACED_ALL;
+    return s->traced == TRACED_ALL || (s->traced_sources != NULL && s->traced_sources[source]);
 }
 
 // Whether something of a run is hidden, or may be.
@@ -573,7 +595,7 @@ static bool mask_runs(struct selecting *s, struct err *err)
             continue;
         if (s->streams[stream].tenant != tenant) {
             tenant = s->streams[stream].tenant;
-            s->traced = NULL;
+            s->traced = TRACED_UNKNOWN;
             struct slice name = v->tenants.items[tenant].name;
             earliest_ns = retention_horizon(retention_bounds(v->retention, name).shortest_ns, v->now_ns);
         }

@@ -46,9 +46,10 @@ bool view_hides_all(const struct run_mask *mask, const struct view_run *run);
 const struct store_filter_ops *view_filter_ops(const struct view *view);
 // Whether an entry of the view's tenant, of a generation of that age, is deleted.
 bool view_is_deleted(const struct view *view, const struct store_arrival *entry, uint64_t age, void *space);
-// Whether segment or head number `source` may have something of the traces of a tenant, by number, that were deleted. By the index;
-// after view_settle() whatever is old enough may.
-bool view_may_have_deleted_trace(struct view *view, uint32_t tenant, uint32_t source);
+// Which segments and heads, by number, may have something of the traces of a tenant, by number, that were deleted; NULL: none. By
+// the index; after view_settle() whatever is old enough may. In `a`.
+MUST_CHECK bool view_deleted_sources(struct view *view, uint32_t tenant, struct arena *a, const bool **sources_out,
+                                     struct err *err);
 // The mask of a stream's runs; NULL: everything is handed out. In `a`.
 MUST_CHECK bool view_mask(const struct view *view, uint32_t tenant, struct slice labels, int64_t min_ns, int64_t max_ns,
                           struct arena *a, const struct run_mask **mask_out, struct err *err);

@@ -83,14 +83,17 @@ bool view_span_blocks(struct view *v, int64_t from_ns, int64_t to_ns, bool runni
     from_ns = horizon_ns > from_ns ? horizon_ns : from_ns;
     struct manifest *m = view_manifest(v);
     struct listing l = {.a = a, .from_ns = from_ns, .to_ns = to_ns, .running = running};
+    const bool *deleted;
+    if (!view_deleted_sources(v, 0, a, &deleted, err))
+        return false;
     for (; l.source < m->segments_count; l.source++) {
         struct err why;
-        l.masked = view_may_have_deleted_trace(v, 0, l.source);
+        l.masked = deleted != NULL && deleted[l.source];
         if (!list_segment(&l, view_tenant(v), &m->segments[l.source], &why) && !note_damage(&why, damage, err))
             return false;
     }
     for (uint32_t i = 0; i < m->heads_count; i++, l.source++) {
-        l.masked = view_may_have_deleted_trace(v, 0, l.source);
+        l.masked = deleted != NULL && deleted[l.source];
         if (!head_spans_chunks(head_spans_of(m->heads[i]), view_tenant(v), add_block, &l, err))
             return false;
     }
@@ -126,20 +129,6 @@ struct gathering {
     uint32_t *blocks; // of it that have the trace
     size_t blocks_count, blocks_room;
 };
-
-static const struct manifest_segment *segment_numbered(const struct manifest *m, uint64_t gen)
-{
-    for (uint32_t low = 0, high = m->segments_count; low < high;) {
-        uint32_t middle = low + (high - low) / 2;
-        if (m->segments[middle].row.gen == gen)
-            return &m->segments[middle];
-        if (seg_age(m->segments[middle].row.gen) < seg_age(gen))
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return NULL;
-}
 
 static bool add_span_ref(void *ctx, const struct trace_ref *ref, struct err *err)
 {
@@ -178,7 +167,7 @@ static bool add_spans_of_block(struct gathering *g, struct span_block *b, struct
 
 static bool gather_segment(struct gathering *g, uint64_t gen, struct err *err)
 {
-    g->segment = segment_numbered(view_manifest(g->view), gen);
+    g->segment = manifest_find(view_manifest(g->view), gen);
     if (g->segment == NULL) // the manifest is of the index' number (S3), but a reader of a bucket passes it over (F5)
         return true;
     uint32_t source = (uint32_t)(g->segment - view_manifest(g->view)->segments);
@@ -194,7 +183,7 @@ static bool gather_segment(struct gathering *g, uint64_t gen, struct err *err)
         return false;
     for (size_t i = 0; i < g->blocks_count; i++) {
         struct span_block b;
-        if (!seg_open_span_block(g->segment->seg, &g->tenant->blocks[g->blocks[i]], g->a, &b, err) ||
+        if (!seg_read_span_block(g->segment->seg, &g->tenant->blocks[g->blocks[i]], g->a, &b, err) ||
             !add_spans_of_block(g, &b, err))
             return false;
     }
@@ -477,7 +466,7 @@ static bool add_run(void *ctx, const struct view_run *run, struct slice labels, 
 static bool trace_segment(struct tracing *t, uint64_t gen, struct err *err)
 {
     struct manifest *m = view_manifest(t->view);
-    const struct manifest_segment *segment = segment_numbered(m, gen);
+    const struct manifest_segment *segment = manifest_find(m, gen);
     if (segment == NULL) // see gather_segment()
         return true;
     t->segment = (uint32_t)(segment - m->segments);

@@ -1,4 +1,4 @@
-/* view_traces.c -- where a view has a trace: segments by the index' filters, runs by stream and block. */
+/* view_traces.c -- where a view has a trace: segments by the index, runs by stream and block. */
 #include "store/store.h"
 
 #include "base/limits.h"

@@ -312,6 +312,35 @@ def ranges(tap):
             tap.equal(server.get(path).status, 200, "but not for " + path)
 
 
+def damage(tap):
+    """A trace in two segments of which one is damaged: what is left is answered, and it is told."""
+    def part(span_id, name):
+        return json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": CART, "spanId": span_id, "name": name, "startTimeUnixNano": "1700000000000000000",
+                                                                         "endTimeUnixNano": "1700000000250000000"}]}]}]}).encode()
+
+    with Server(["--retention", "0"]) as server:
+        for span_id, name in (("0102030405060708", "kept"), ("0102030405060709", "lost")):
+            server.post("/v1/traces", part(span_id, name), JSON)
+            server.post("/flush")
+        got = server.get("/api/traces/" + CART)
+        tap.ok("x-mstore-warning" not in got.headers and b"lost" in got.body, "a sound trace has no warning", got)
+        server.stop()
+        segments = os.path.join(server.data, "segments")
+        names = sorted(os.listdir(segments))
+        for left, victim in ((1, names[1]), (0, names[0])):
+            path = os.path.join(segments, victim)
+            damaged = bytearray(open(path, "rb").read())
+            damaged[60] ^= 1
+            open(path, "wb").write(damaged)
+            server.start()
+            one, two = server.get("/api/traces/" + CART), server.get("/api/v2/traces/" + CART)
+            tap.ok(one.headers.get("x-mstore-warning", "").startswith("incomplete result: damaged data was left out: "), "version 1 has a header", one.headers)
+            tap.equal((one.status, b"kept" in one.body, b"lost" in one.body), (200 if left else 404, bool(left), False), "with what is left: %d span" % left)
+            tap.equal((two.status, two.json()["status"]), (200, "PARTIAL"), "version 2 says so in the answer")
+            server.stop()
+        server.start()
+
+
 def main():
     tap = Tap()
     with Server(["--retention", "0"]) as server:
@@ -324,6 +353,7 @@ def main():
         stage(tap, server)
         logs_of_traces(tap, server)
     ranges(tap)
+    damage(tap)
     tap.done()
 
 

@@ -192,6 +192,28 @@ static size_t days_values(struct index *index, int64_t time_ns)
     return count;
 }
 
+static void test_completion(const char *dir)
+{
+    struct err err;
+    struct index *index;
+    struct kv *kv;
+    struct kv_txn txn;
+    const struct slice version = SLICE("version");
+    must(kv_open(dir, KV_WRITE, &kv, &err), &err);
+    must(kv_begin(kv, true, &txn, &err), &err);
+    kv_put(&txn, KV_META, version, SLICE("\0\0\0\0\0\0\0\1"));
+    must(kv_commit(&txn, &err), &err);
+    kv_close(kv);
+    ok(!index_open(dir, KV_WRITE, &index, &err) && err.code == ERR_VERSION, "an index of another version is none");
+    must(kv_open(dir, KV_WRITE, &kv, &err), &err);
+    must(kv_begin(kv, true, &txn, &err), &err);
+    kv_del(&txn, KV_META, version);
+    must(kv_commit(&txn, &err), &err);
+    kv_close(kv);
+    ok(!index_open(dir, KV_READ, &index, &err) && err.code == ERR_VERSION, "one that was not completed is none");
+    ok(!index_open(dir, KV_WRITE, &index, &err) && err.code == ERR_VERSION, "for its writer, too");
+}
+
 int main(void)
 {
     struct err err;
@@ -211,10 +233,13 @@ int main(void)
     test_days(index);
     test_segments_come_and_go(index);
     test_sweep(index);
+    must(index_complete(index, &err), &err);
+    must(index_complete(index, &err), &err); // it is already
     index_close(index);
     struct index *reader;
     ok(index_open(dir, KV_READ, &reader, &err), "a reader opens what is there");
     index_close(reader);
+    test_completion(dir);
     ok(!index_open(tap_dir(), KV_READ, &reader, &err), "and nothing where nothing is");
     arena_done(&arena);
     return tap_done();

@@ -3,6 +3,7 @@
 #include "tap.h"
 
 #include "base/fs.h"
+#include "index/index.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -310,8 +311,51 @@ static void test_verify_reads_spans_and_sees_a_flipped_bit(void)
     is_int(unseen, 0, "a flipped bit is seen at every byte of a segment");
 }
 
+static void set_version(const char *value)
+{
+    struct err err;
+    struct kv *kv;
+    struct kv_txn txn;
+    char path[600];
+    (void)snprintf(path, sizeof path, "%s/index", dir);
+    must(kv_open(path, KV_WRITE, &kv, &err), &err);
+    must(kv_begin(kv, true, &txn, &err), &err);
+    if (value != NULL)
+        kv_put(&txn, KV_META, SLICE("version"), slice_of(value, 8));
+    else
+        kv_del(&txn, KV_META, SLICE("version"));
+    kv_put(&txn, KV_TRACES, SLICE("\0\0\0\1"), SLICE("other bytes"));
+    must(kv_commit(&txn, &err), &err);
+    kv_close(kv);
+}
+
+static void test_an_index_of_another_version_is_made_anew(void)
+{
+    static const char *const versions[] = {"\0\0\0\0\0\0\0\1", "\0\0\0\0\0\0\0\3", NULL};
+    struct err err;
+    new_dir("version");
+    struct store *st = open_store(false);
+    push(st, "t", SOME, 2);
+    must(store_flush(st, &err), &err);
+    push(st, "t", SOME + 2, 1);
+    must(store_flush(st, &err), &err);
+    for (size_t i = 0; i < COUNT_OF(versions); i++) {
+        push(st, "t", &(struct test_span){.trace = 9, .id = i + 1, .service = "web", .name = "in the log", .start_ns = 5}, 1);
+        store_close(st);
+        set_version(versions[i]);
+        st = open_store(false);
+        is_trace(st, "t", 1, TRACE_1, versions[i] == NULL ? "one that was not completed" : "one of another version");
+        is_trace(st, "t", 2, TRACE_2, "with all segments");
+        store_close(st);
+        st = open_store(false);
+        is_trace(st, "t", 1, TRACE_1, "and it stays");
+    }
+    store_close(st);
+}
+
 int main(void)
 {
+    test_an_index_of_another_version_is_made_anew();
     test_spans_survive_every_way_of_opening();
     test_a_trace_is_joined_from_wherever_it_lies();
     test_the_first_stored_span_stays();

@@ -79,6 +79,49 @@ static bool of_column(struct tql_rows *r, uint32_t attribute, struct tql_codes *
     return true;
 }
 
+// Open addressing over numbers, at most half full.
+struct number_table {
+    uint32_t *slots; // place in values
+    uint32_t room;
+    struct tql_value *values;
+    uint32_t count;
+};
+
+// The code of a column's number: where it is among the values.
+static uint32_t code_of(struct number_table *t, int64_t number, bool flag)
+{
+    uint32_t at = (uint32_t)((uint64_t)number * UINT64_C(0x9E3779B97F4A7C15) >> 40) & (t->room - 1);
+    for (; t->slots[at] != 0; at = (at + 1) & (t->room - 1)) {
+        const struct tql_value *v = &t->values[t->slots[at]];
+        if (flag ? v->flag == (number != 0) : v->integer == number)
+            return t->slots[at];
+    }
+    t->values[t->count] = flag ? (struct tql_value){.type = TQL_T_BOOL, .flag = number != 0}
+                               : (struct tql_value){.type = TQL_T_INT, .integer = number};
+    return t->slots[at] = t->count++;
+}
+
+// A column of integers or booleans: likewise.
+static bool of_integers(struct tql_rows *r, uint32_t attribute, struct tql_codes *out)
+{
+    if (!tql_rows_attribute(r, attribute, false))
+        return false;
+    const struct span_attribute_column *c = &r->block->attributes[attribute];
+    struct number_table t = {.room = 16, .count = 1};
+    while (t.room < 2 * (c->count + 1))
+        t.room *= 2;
+    uint32_t *codes = arena_zalloc(r->arena, r->block->spans_count * sizeof *codes);
+    t.slots = arena_zalloc(r->arena, t.room * sizeof *t.slots);
+    t.values = arena_array(r->arena, c->count + (size_t)1, sizeof *t.values);
+    if (codes == NULL || t.slots == NULL || t.values == NULL)
+        return memory(r);
+    t.values[0] = (struct tql_value){.type = TQL_T_NIL};
+    for (uint32_t i = c->count; i-- > 0;)
+        codes[c->rows[i]] = code_of(&t, c->integers[i], c->kind == VALUE_BOOL);
+    *out = (struct tql_codes){codes, t.values, t.count};
+    return true;
+}
+
 static bool by_value(struct tql_rows *r, const struct tql_attr *attr, const struct tql_bits *bits, bool arrays, struct tql_codes *out)
 {
     struct slice_set known = {.arena = r->arena};
@@ -127,8 +170,13 @@ bool tql_codes_of(struct tql_rows *r, const struct tql_attr *attr, const struct 
         span_block_find(r->block, attr->name, &first, &count);
         if (count == 0 && attr->scope == TQL_SCOPE_ANY)
             return of_origin(r, attr, arrays, out);
-        if (count == 1 && attr->scope == TQL_SCOPE_SPAN && r->block->attributes[first].kind == VALUE_STRING)
-            return of_column(r, first, out);
+        if (count == 1 && attr->scope == TQL_SCOPE_SPAN) {
+            enum span_value_kind kind = r->block->attributes[first].kind;
+            if (kind == VALUE_STRING)
+                return of_column(r, first, out);
+            if (kind == VALUE_INT || kind == VALUE_BOOL)
+                return of_integers(r, first, out);
+        }
         return by_value(r, attr, bits, arrays, out);
     default:
         return by_value(r, attr, bits, arrays, out);

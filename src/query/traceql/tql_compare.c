@@ -18,6 +18,7 @@ struct counted { // a value of an attribute; NIL: the attribute at all
     struct tql_value value;
     bool total;
     uint32_t values;        // of a total: how many values are counted
+    uint32_t of;            // place of its attribute's total in the tally; once sorted: by name
     uint64_t sums[SIDES];
     uint32_t *counts[SIDES]; // by bucket of the task; NULL: none, and where tasks are put together
 };
@@ -100,7 +101,7 @@ static struct counted *look_up(struct tally *t, struct slice attribute, struct t
     return NULL;
 }
 
-// Likewise, made if need be. NULL: the arena is full.
+// Likewise, made if need be; the attribute of a value is its total's. NULL: the arena is full.
 static struct counted *find(struct tally *t, struct slice attribute, struct tql_value value, bool total)
 {
     if (!grow(t))
@@ -114,7 +115,8 @@ static struct counted *find(struct tally *t, struct slice attribute, struct tql_
         return NULL;
     struct counted *c = &t->items[t->count];
     *c = wanted;
-    c->attribute = arena_copy(t->arena, attribute);
+    c->attribute = total ? arena_copy(t->arena, attribute) : attribute;
+    c->of = (uint32_t)t->count; // of a total
     if (value.type == TQL_T_STRING)
         c->value.text = arena_copy(t->arena, value.text);
     if (t->arena->overflowed)
@@ -134,70 +136,149 @@ static bool count(struct tally *t, struct counted *c, int side, uint32_t bucket,
     return true;
 }
 
-// Adds so many spans with a value. Of an attribute with more values than TRACEQL_COMPARE_VALUES_MAX further ones are left
-// out, as they are no more than identities; the answer says so.
-static bool add(struct tally *t, struct slice attribute, struct tql_value value, int side, uint32_t bucket, uint64_t n)
+static struct counted *find_total(struct tally *t, struct slice attribute)
 {
-    if (value.type == TQL_T_NIL)
-        return true;
+    return find(t, attribute, (struct tql_value){.type = TQL_T_NIL}, true);
+}
+
+#define LEFT_OUT UINT32_MAX
+
+// The place of a value's counts in the tally. Of an attribute with more values than TRACEQL_COMPARE_VALUES_MAX further ones are
+// LEFT_OUT, as they are no more than identities; the answer says so. False: the arena is full.
+static bool place_of(struct tally *t, uint32_t of, struct tql_value value, uint32_t *place_out)
+{
+    struct counted *total = &t->items[of];
     if (value.type == TQL_T_ARRAY) // one value for all of them
         value = (struct tql_value){.type = TQL_T_NIL};
-    struct counted *total = find(t, attribute, (struct tql_value){.type = TQL_T_NIL}, true);
-    if (total == NULL || !count(t, total, side, bucket, n))
-        return false;
-    struct counted *c = look_up(t, attribute, value, false);
+    struct counted *c = look_up(t, total->attribute, value, false);
+    *place_out = LEFT_OUT;
     if (c == NULL && total->values == TRACEQL_COMPARE_VALUES_MAX) {
         t->cut = true;
         return true;
     }
     if (c == NULL) {
         total->values++;
-        c = find(t, attribute, value, false);
+        c = find(t, total->attribute, value, false);
+        if (c == NULL)
+            return false;
+        c->of = of;
     }
-    return c != NULL && count(t, c, side, bucket, n);
+    *place_out = (uint32_t)(c - t->items);
+    return true;
+}
+
+// Adds so many spans with a value.
+static bool add(struct tally *t, struct slice attribute, struct tql_value value, int side, uint32_t bucket, uint64_t n)
+{
+    if (value.type == TQL_T_NIL)
+        return true;
+    struct counted *total = find_total(t, attribute);
+    uint32_t place;
+    return total != NULL && count(t, total, side, bucket, n) && place_of(t, total->of, value, &place) &&
+           (place == LEFT_OUT || count(t, &t->items[place], side, bucket, n));
 }
 
 // --- rows -------------------------------------------------------------------------------------------------
 
-// Of each row: its side and bucket in one number.
+// The rows of a block by side and bucket.
 struct cells {
-    const uint32_t *of_row;
+    const uint32_t *rows;
+    struct cell {
+        int side;
+        uint32_t bucket;
+        uint32_t end; // in rows
+    } *items;
     uint32_t count;
 };
 
-static bool make_cells(struct comparing *c, struct tql_rows *r, const struct tql_bits *bits, const struct tql_bits *selected,
-                       struct cells *out)
+static bool make_cells(struct comparing *c, const struct tally *t, struct tql_rows *r, const struct tql_bits *bits,
+                       const struct tql_bits *selected, struct cells *out)
 {
     const struct tql_metrics *m = c->run->query->metrics;
-    uint32_t *of_row = arena_array(r->arena, r->block->spans_count, sizeof *of_row);
-    if (of_row == NULL)
+    uint32_t numbers = t->buckets * SIDES, at = 0;
+    uint32_t *number_of = arena_array(r->arena, r->block->spans_count, sizeof *number_of);
+    uint32_t *rows = arena_array(r->arena, r->block->spans_count, sizeof *rows);
+    uint32_t *starts = arena_zalloc(r->arena, (numbers + (size_t)1) * sizeof *starts);
+    struct cell *items = arena_array(r->arena, numbers, sizeof *items);
+    if (number_of == NULL || rows == NULL || starts == NULL || items == NULL)
         return arena_ok(r->arena, "query", r->err);
     for (uint32_t row = tql_bits_next(bits, 0); row < SPAN_BLOCK_SPANS_MAX; row = tql_bits_next(bits, row + 1)) {
         int64_t start_ns = span_time((uint64_t)r->block->start_ns[row]);
         bool side = tql_bit(selected, row) && (m->arguments_count < 3 || (start_ns > m->start_ns && start_ns <= m->end_ns));
-        of_row[row] = tql_bucket_of(&c->run->buckets, start_ns) * SIDES + (side ? SELECTION : BASELINE);
+        number_of[row] = (tql_bucket_of(&c->run->buckets, start_ns) - t->first) * SIDES + (side ? SELECTION : BASELINE);
+        starts[number_of[row]]++;
     }
-    *out = (struct cells){of_row, c->run->buckets.count * SIDES};
+    *out = (struct cells){.rows = rows, .items = items};
+    for (uint32_t i = 0; i < numbers; i++) {
+        uint32_t count = starts[i];
+        starts[i] = at;
+        at += count;
+        if (count > 0)
+            items[out->count++] = (struct cell){(int)(i % SIDES), t->first + i / SIDES, at};
+    }
+    for (uint32_t row = tql_bits_next(bits, 0); row < SPAN_BLOCK_SPANS_MAX; row = tql_bits_next(bits, row + 1))
+        rows[starts[number_of[row]]++] = row;
     return true;
 }
 
-// Adds the counts of one attribute: of_row and values as in struct tql_codes.
-static bool count_codes(struct tally *t, struct tql_rows *r, struct slice attribute, const uint32_t *of_row,
-                        const struct tql_value *values, const struct cells *cells, const struct tql_bits *bits)
+// Counting an attribute's values in a block: all by code.
+struct code_counts {
+    const struct tql_codes *codes;
+    uint32_t of;      // place of the attribute's total; LEFT_OUT: nothing but nil so far
+    uint32_t *places; // and 1; 0: not known
+    uint32_t *counts; // in the cell
+    uint32_t *met;    // codes in the cell
+    uint32_t met_count;
+};
+
+// Adds the counts of one cell. A value is looked up once a block, the attribute's total, too.
+static bool count_cell(struct tally *t, struct slice attribute, const struct cell *cell, struct code_counts *k)
 {
-    struct tql_code_pair *pairs;
-    const uint32_t *pair_of;
-    uint32_t pairs_count;
-    if (!tql_codes_join(r, of_row, cells->of_row, bits, &pair_of, &pairs, &pairs_count))
-        return false;
-    uint32_t *counts = arena_zalloc(r->arena, (pairs_count + (size_t)1) * sizeof *counts);
-    if (counts == NULL)
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < k->met_count; i++) {
+        uint32_t code = k->met[i], n = k->counts[code], place;
+        k->counts[code] = 0;
+        if (k->codes->values[code].type == TQL_T_NIL)
+            continue;
+        if (k->of == LEFT_OUT) {
+            const struct counted *total = find_total(t, attribute);
+            if (total == NULL)
+                return false;
+            k->of = total->of;
+        }
+        if (k->places[code] == 0) {
+            if (!place_of(t, k->of, k->codes->values[code], &place))
+                return false;
+            k->places[code] = place == LEFT_OUT ? LEFT_OUT : place + 1;
+        }
+        sum += n;
+        if (k->places[code] != LEFT_OUT && !count(t, &t->items[k->places[code] - 1], cell->side, cell->bucket, n))
+            return false;
+    }
+    return sum == 0 || count(t, &t->items[k->of], cell->side, cell->bucket, sum);
+}
+
+// Adds the counts of one attribute.
+static bool count_codes(struct tally *t, struct tql_rows *r, struct slice attribute, const struct tql_codes *codes,
+                        const struct cells *cells)
+{
+    struct code_counts k = {.codes = codes,
+                            .of = LEFT_OUT,
+                            .places = arena_zalloc(r->arena, (codes->count + (size_t)1) * sizeof *k.places),
+                            .counts = arena_zalloc(r->arena, (codes->count + (size_t)1) * sizeof *k.counts),
+                            .met = arena_array(r->arena, codes->count + (size_t)1, sizeof *k.met)};
+    if (k.places == NULL || k.counts == NULL || k.met == NULL)
         return arena_ok(r->arena, "query", r->err);
-    for (uint32_t row = tql_bits_next(bits, 0); row < SPAN_BLOCK_SPANS_MAX; row = tql_bits_next(bits, row + 1))
-        counts[pair_of[row]]++;
-    for (uint32_t i = 0; i < pairs_count; i++)
-        if (!add(t, attribute, values[pairs[i].left], (int)(pairs[i].right % SIDES), pairs[i].right / SIDES, counts[i]))
+    for (uint32_t i = 0, at = 0; i < cells->count; i++) {
+        k.met_count = 0;
+        for (; at < cells->items[i].end; at++) {
+            uint32_t code = codes->of_row[cells->rows[at]];
+            if (k.counts[code]++ == 0)
+                k.met[k.met_count++] = code;
+        }
+        if (!count_cell(t, attribute, &cells->items[i], &k))
             return arena_ok(t->arena, "query", r->err);
+    }
     return true;
 }
 
@@ -211,7 +292,7 @@ static bool count_attribute(struct comparing *c, struct tally *t, struct tql_row
     tql_print_attr(&t->key, &attr);
     struct slice name = arena_copy(r->arena, buf_slice(&t->key));
     return arena_ok(r->arena, "query", r->err) && tql_codes_of(r, &attr, bits, true, &codes) &&
-           count_codes(t, r, name, codes.of_row, codes.values, cells, bits);
+           count_codes(t, r, name, &codes, cells);
 }
 
 // The keys of resources or scopes, each once.
@@ -291,14 +372,20 @@ static bool observe_rows(void *ctx, struct tql_worker *w, uint32_t task, struct 
     if (!find_roots(c, w, task, r, &bits, &trace_of, &roots, &services))
         return false;
     selected = bits;
-    if (!tql_rows_column(r, SPAN_STARTS) || !tql_rows_filter(r, c->need.rows, &selected) || !make_cells(c, r, &bits, &selected, &cells))
+    if (!tql_rows_column(r, SPAN_STARTS) || !tql_rows_filter(r, c->need.rows, &selected) || !make_cells(c, t, r, &bits, &selected, &cells))
         return false;
     for (size_t i = 0; i < COUNT_OF(intrinsics); i++)
         if (!count_attribute(c, t, r, (struct tql_attr){.scope = TQL_SCOPE_INTRINSIC, .intrinsic = intrinsics[i]}, &cells, &bits))
             return false;
-    if (!count_codes(t, r, SLICE("rootName"), trace_of, roots, &cells, &bits) ||
-        !count_codes(t, r, SLICE("rootServiceName"), trace_of, services, &cells, &bits))
+    const struct tql_codes names = {trace_of, roots, r->block->stats.traces_count};
+    const struct tql_codes root_services = {trace_of, services, r->block->stats.traces_count};
+    if (!count_codes(t, r, SLICE("rootName"), &names, &cells) ||
+        !count_codes(t, r, SLICE("rootServiceName"), &root_services, &cells))
         return false;
+    if (!span_block_attribute_rows(r->block, r->err)) { // all are looked at
+        r->failed = true;
+        return false;
+    }
     for (uint32_t i = 0; i < r->block->attributes_count; i++) {
         struct slice key = r->block->attributes[i].key;
         if ((i == 0 || !slice_eq(r->block->attributes[i - 1].key, key)) &&
@@ -367,7 +454,7 @@ static bool begin_task(void *ctx, struct tql_worker *w, uint32_t task, int64_t m
 // By attribute, its total last; its values by how often they occur.
 static int most_first(const struct counted *l, const struct counted *r, int side)
 {
-    int order = slice_cmp(l->attribute, r->attribute);
+    int order = (l->of > r->of) - (l->of < r->of);
     if (order == 0)
         order = l->total - r->total;
     if (order == 0)
@@ -391,21 +478,51 @@ static int by_selection(const void *left, const void *right)
     return most_first(left, right, SELECTION);
 }
 
+static int by_name(const void *left, const void *right)
+{
+    const struct counted *const *l = left, *const *r = right;
+    return slice_cmp((*l)->attribute, (*r)->attribute);
+}
+
+// Attributes get numbers in the order of their names, so that sorting compares numbers.
+static bool number_by_name(struct tally *all)
+{
+    const struct counted **totals = arena_array(all->arena, all->count + 1, sizeof(struct counted *));
+    uint32_t *ranks = arena_array(all->arena, all->count + 1, sizeof *ranks); // by place
+    size_t count = 0;
+    if (totals == NULL || ranks == NULL)
+        return false;
+    for (size_t i = 0; i < all->count; i++)
+        if (all->items[i].total)
+            totals[count++] = &all->items[i];
+    if (count > 0)
+        qsort(totals, count, sizeof *totals, by_name);
+    for (size_t i = 0; i < count; i++)
+        ranks[totals[i]->of] = (uint32_t)i;
+    for (size_t i = 0; i < all->count; i++)
+        all->items[i].of = ranks[all->items[i].of];
+    return true;
+}
+
 static bool merge(struct comparing *c, uint32_t tasks, struct tally *all)
 {
     all->sums_alone = true;
     for (uint32_t i = 0; i < tasks; i++) {
         all->cut |= c->tallies[i].cut;
+        uint32_t *totals = arena_array(all->arena, c->tallies[i].count + 1, sizeof *totals); // by place in the task's tally
         for (size_t n = 0; n < c->tallies[i].count; n++) {
             const struct counted *from = &c->tallies[i].items[n];
             struct counted *to = find(all, from->attribute, from->value, from->total);
-            if (to == NULL)
+            if (to == NULL || totals == NULL)
                 return false;
+            if (from->total)
+                totals[n] = to->of;
+            to->of = totals[from->of]; // a total comes before its values
             for (int side = 0; side < SIDES; side++)
                 to->sums[side] += from->sums[side];
         }
     }
-    return true;
+    return number_by_name(all);
 }
 
 static bool put_series(const struct comparing *c, const struct counted *from, int side, struct arena *a, struct trace_series *out)

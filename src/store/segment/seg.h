@@ -172,6 +172,9 @@ const struct seg_span_tenant *seg_span_tenant(const struct seg *seg, struct slic
 const struct seg_span_table *seg_span_table(const struct seg *seg);
 MUST_CHECK bool seg_open_span_block(struct seg *seg, const struct span_block_place *place, struct arena *a,
                                     struct span_block *out, struct err *err);
+// Likewise, with all of its columns read at once.
+MUST_CHECK bool seg_read_span_block(struct seg *seg, const struct span_block_place *place, struct arena *a,
+                                    struct span_block *out, struct err *err);
 // References of a trace: see trace_table_find().
 MUST_CHECK bool seg_find_trace(struct seg *seg, const struct trace_table *table, enum trace_ref_kind kind, uint64_t hash,
                                bool (*visit)(void *ctx, const struct trace_ref *ref, struct err *err), void *ctx,

@@ -235,11 +235,39 @@ static bool load_from(struct seg *seg, const struct seg_source *source, struct e
     return read_block_table(source, &seg->footer, &seg->places, err) || err_wrap(err, "%s", seg->path);
 }
 
-static bool load(struct seg *seg, struct err *err)
+static bool is_in_file(const struct seg_footer *f, const struct seg_section_place *s)
+{
+    return s != NULL && s->stored_bytes <= f->totals.file_bytes && s->pos <= f->totals.file_bytes - s->stored_bytes;
+}
+
+static bool load_spans(struct seg *seg, const struct seg_source *source, struct err *err)
+{
+    struct seg_footer *f = &seg->footer;
+    const struct seg_section_place *blocks = find_section(f, SECTION_SPANS), *refs = find_section(f, SECTION_TRACES);
+    struct slice raw;
+    if (find_section(f, SECTION_SPAN_TABLE) == NULL)
+        return true;
+    if (!is_in_file(f, blocks) || !is_in_file(f, refs))
+        return err_set(err, ERR_CORRUPT, "%s: footer: spans are missing or out of bounds", seg->path);
+    arena_reset(&seg->spans_arena);
+    if (!read_table(source, f, SECTION_SPAN_TABLE, &seg->spans_arena, &raw, err) ||
+        !seg_span_table_get(raw, blocks->pos, blocks->pos + blocks->stored_bytes, refs->pos,
+                            refs->pos + refs->stored_bytes, &seg->spans_arena, &seg->spans, err))
+        return err_wrap(err, "%s", seg->path);
+    seg_span_table_totals(&seg->spans, &f->totals);
+    return true;
+}
+
+// With its spans, where they are asked for first: their table lies in the tail, too.
+static bool load(struct seg *seg, bool spans, struct err *err)
 {
     AUTO(seg_source_close) struct seg_source source = {0};
     if (!open_source(seg, &source, err) || !load_from(seg, &source, err))
         return false;
+    if (spans && !load_spans(seg, &source, err)) {
+        free(MOVE(seg->places));
+        return false;
+    }
     seg_source_forget_tail(&source);
     seg->source = source;
     source = (struct seg_source){0};
@@ -251,7 +279,7 @@ bool seg_load(struct seg *seg, struct err *err)
     if (atomic_load_explicit(&seg->loaded, memory_order_acquire))
         return true;
     pthread_mutex_lock(&seg->load_lock);
-    bool good = atomic_load_explicit(&seg->loaded, memory_order_relaxed) || load(seg, err);
+    bool good = atomic_load_explicit(&seg->loaded, memory_order_relaxed) || load(seg, false, err);
     if (good)
         atomic_store_explicit(&seg->loaded, true, memory_order_release);
     pthread_mutex_unlock(&seg->load_lock);
@@ -288,39 +316,19 @@ static bool scan_refs(void *ctx, uint64_t pos, uint8_t *to, size_t bytes, struct
                              scan->section->pos + scan->section->stored_bytes, pos, to, bytes, err);
 }
 
-static bool is_in_file(const struct seg_footer *f, const struct seg_section_place *s)
-{
-    return s != NULL && s->stored_bytes <= f->totals.file_bytes && s->pos <= f->totals.file_bytes - s->stored_bytes;
-}
-
-static bool load_spans(struct seg *seg, struct err *err)
-{
-    struct seg_footer *f = &seg->footer;
-    const struct seg_section_place *blocks = find_section(f, SECTION_SPANS), *refs = find_section(f, SECTION_TRACES);
-    struct slice raw;
-    if (find_section(f, SECTION_SPAN_TABLE) == NULL)
-        return true;
-    if (!is_in_file(f, blocks) || !is_in_file(f, refs))
-        return err_set(err, ERR_CORRUPT, "%s: footer: spans are missing or out of bounds", seg->path);
-    arena_reset(&seg->spans_arena);
-    if (!read_table(&seg->source, f, SECTION_SPAN_TABLE, &seg->spans_arena, &raw, err) ||
-        !seg_span_table_get(raw, blocks->pos, blocks->pos + blocks->stored_bytes, refs->pos,
-                            refs->pos + refs->stored_bytes, &seg->spans_arena, &seg->spans, err))
-        return err_wrap(err, "%s", seg->path);
-    seg_span_table_totals(&seg->spans, &f->totals);
-    return true;
-}
-
 bool seg_load_spans(struct seg *seg, struct err *err)
 {
-    if (!seg_load(seg, err))
-        return false;
     if (atomic_load_explicit(&seg->spans_loaded, memory_order_acquire))
         return true;
     pthread_mutex_lock(&seg->load_lock);
-    bool good = atomic_load_explicit(&seg->spans_loaded, memory_order_relaxed) || load_spans(seg, err);
-    if (good)
+    bool good = atomic_load_explicit(&seg->spans_loaded, memory_order_relaxed);
+    if (!good)
+        good = atomic_load_explicit(&seg->loaded, memory_order_relaxed) ? load_spans(seg, &seg->source, err)
+                                                                        : load(seg, true, err);
+    if (good) {
+        atomic_store_explicit(&seg->loaded, true, memory_order_release);
         atomic_store_explicit(&seg->spans_loaded, true, memory_order_release);
+    }
     pthread_mutex_unlock(&seg->load_lock);
     if (!good && err->code == ERR_CORRUPT)
         metric_add(COUNTER_CORRUPT_READS, 1);
@@ -340,11 +348,17 @@ const struct seg_span_tenant *seg_span_tenant(const struct seg *seg, struct slic
 struct block_source {
     struct seg *seg;
     uint64_t pos;
+    struct slice whole; // the block, when it was read at once
 };
 
 static bool read_span_block(void *ctx, uint64_t pos, size_t bytes, struct arena *a, struct slice *out, struct err *err)
 {
     const struct block_source *source = ctx;
+    if (source->whole.ptr != NULL) {
+        *out = pos <= source->whole.len ? slice_from(source->whole, pos) : (struct slice){0};
+        out->len = bytes < out->len ? bytes : out->len; // the caller sees when it is less
+        return true;
+    }
     uint8_t *to = arena_alloc(a, bytes + 1);
     if (to == NULL)
         return arena_ok(a, "span block", err);
@@ -352,15 +366,31 @@ static bool read_span_block(void *ctx, uint64_t pos, size_t bytes, struct arena 
     return seg_source_read(&source->seg->source, source->pos + pos, to, bytes, err);
 }
 
-bool seg_open_span_block(struct seg *seg, const struct span_block_place *place, struct arena *a, struct span_block *out,
-                         struct err *err)
+static bool open_span_block(struct seg *seg, const struct span_block_place *place, struct slice whole, struct arena *a,
+                            struct span_block *out, struct err *err)
 {
     struct block_source *source = arena_alloc(a, sizeof *source);
     if (source == NULL)
         return arena_ok(a, "span block", err);
-    *source = (struct block_source){seg, place->pos};
+    *source = (struct block_source){seg, place->pos, whole};
     return span_block_open(place, read_span_block, source, zbuf_of_thread(), a, out, err) ||
            err_wrap(err, "%s: span block at %" PRIu64, seg->path, place->pos);
+}
+
+bool seg_open_span_block(struct seg *seg, const struct span_block_place *place, struct arena *a, struct span_block *out,
+                         struct err *err)
+{
+    return open_span_block(seg, place, (struct slice){0}, a, out, err);
+}
+
+bool seg_read_span_block(struct seg *seg, const struct span_block_place *place, struct arena *a, struct span_block *out,
+                         struct err *err)
+{
+    uint8_t *whole = arena_alloc(a, (size_t)place->total_bytes + 1);
+    if (whole == NULL)
+        return arena_ok(a, "span block", err);
+    return seg_source_read(&seg->source, place->pos, whole, place->total_bytes, err) &&
+           open_span_block(seg, place, slice_of(whole, place->total_bytes), a, out, err);
 }
 
 bool seg_find_trace(struct seg *seg, const struct trace_table *table, enum trace_ref_kind kind, uint64_t hash,

@@ -73,12 +73,13 @@ static uint64_t *count_values(const struct span_block *b, uint32_t from, uint32_
     return counts;
 }
 
-// The rows of all columns at once: of one column it takes a look at every span.
-static bool all_rows(struct span_block *b, struct err *err)
+bool span_block_attribute_rows(struct span_block *b, struct err *err)
 {
     struct span_block_inside *in = b->inside;
     if (in->rows_known)
         return true;
+    if (!span_block_column(b, SPAN_SHAPES, err))
+        return false;
     const uint64_t *counts = count_values(b, 0, b->spans_count);
     size_t total = 0;
     for (uint32_t i = 0; counts != NULL && i < b->attributes_count; i++) {
@@ -296,7 +297,7 @@ bool span_block_span(struct span_block *b, uint32_t row, struct span *out, struc
     for (unsigned column = 0; column < SPAN_COLUMNS_COUNT; column++)
         if (column != SPAN_RESOURCE_ATTRIBUTES && !span_block_column(b, (enum span_column)column, err))
             return false;
-    if (!span_block_parse_resource(b, b->resource_of[row], err) || !all_rows(b, err))
+    if (!span_block_parse_resource(b, b->resource_of[row], err) || !span_block_attribute_rows(b, err))
         return false;
     uint64_t start = (uint64_t)b->start_ns[row];
     *out = (struct span){

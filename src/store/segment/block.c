@@ -26,7 +26,7 @@ enum {
     // Lines are split for an eighth of their bytes or more. Splitting them both ways to see costs as much again, so what was
     // found holds for the next blocks as well, mostly of the same stream, unless they come out worse by a quarter.
     SPLIT_GAIN = 8,
-    SPLIT_HOLDS = 7,
+    SPLIT_HOLDS = 15,
     SPLIT_WORSE = 4,
 };
 

@@ -106,6 +106,7 @@ enum {
     PATH = 8,    // paths are of these and words
     OPENS = 16,  // what a word of plain text follows
     CLOSES = 32, // what follows it
+    BEGINS = 64, // what begins a gap otherwise than as a word
     WORD = DIGIT | HEX | LETTER,
 };
 
@@ -116,7 +117,7 @@ static const uint8_t classes[256] = {
     ['A' ... 'Z'] = LETTER,
     ['_'] = LETTER,
     [0x80 ... 0xff] = LETTER,
-    ['/'] = PATH,
+    ['/'] = PATH | BEGINS,
     ['.'] = PATH,
     ['-'] = PATH,
     ['%'] = PATH,
@@ -128,7 +129,7 @@ static const uint8_t classes[256] = {
     [')'] = CLOSES,
     [']'] = CLOSES,
     ['='] = CLOSES,
-    ['"'] = CLOSES,
+    ['"'] = CLOSES | BEGINS,
     [','] = CLOSES,
     [';'] = CLOSES,
 };
@@ -138,7 +139,26 @@ static inline uint64_t mix(uint64_t hash, uint64_t value)
     hash = (hash ^ value) * UINT64_C(0x9e3779b97f4a7c15);
     return hash ^ hash >> 32;
 }
-enum { MIX_GAP = 0x100 }; // no byte
+
+static inline uint64_t load(const uint8_t *at, size_t bytes)
+{
+    uint64_t v = 0;
+    memcpy(&v, at, bytes);
+    return v;
+}
+
+static uint64_t hash_bytes(const uint8_t *at, uint32_t len)
+{
+    uint64_t hash = len;
+    if (len >= 8) {
+        for (uint32_t i = 0; i + 8 <= len; i += 8)
+            hash = mix(hash, load(at + i, 8));
+        return mix(hash, load(at + len - 8, 8));
+    }
+    if (len >= 4)
+        return mix(hash, load(at, 4) | load(at + len - 4, 4) << 32);
+    return len > 0 ? mix(hash, at[0] | (uint64_t)at[len / 2] << 8 | (uint64_t)at[len - 1] << 16) : mix(hash, 0);
+}
 
 static inline const uint8_t *skip(const uint8_t *at, const uint8_t *end, unsigned mask)
 {
@@ -211,25 +231,30 @@ static uint64_t cut(const uint8_t *text, struct span of, unsigned depth, struct 
     struct span *gaps = l->gaps + l->gaps_count;
     const uint8_t *at = text + of.pos, *next, *end;
     struct cutter c = {.end = at + of.len, .depth = depth, .before = OPENS};
-    uint64_t hash = 1;
+    const uint8_t *literal = at; // of the template, up to the next gap
+    uint64_t hash = 0;
     uint32_t count = 0;
     while (at < c.end) {
+        if ((classes[*at] & (WORD | BEGINS)) == 0) {
+            c.before = classes[*at++];
+            continue;
+        }
         end = gap_end(&c, at, &next);
         if (end == at) {
             bool quoted = opens_text(&c, at, &end);
             c.before = classes[next[-1]];
-            for (; at < next; at++)
-                hash = mix(hash, *at);
+            at = next;
             if (!quoted)
                 continue;
         }
         if (count == GAPS_MAX - 1)
             end = c.end;
         gaps[count++] = (struct span){(uint32_t)(at - text), (uint32_t)(end - at)};
-        hash = mix(hash, MIX_GAP);
+        hash = mix(hash, hash_bytes(literal, (uint32_t)(at - literal)));
         c.before = LETTER;
-        at = end;
+        at = literal = end;
     }
+    hash = mix(hash, hash_bytes(literal, (uint32_t)(at - literal)));
     l->gaps_count += count;
     return hash;
 }
@@ -357,26 +382,6 @@ static struct traits look_at(const uint8_t *text, const struct span *v, uint32_t
     return t;
 }
 
-static inline uint64_t load(const uint8_t *at, size_t bytes)
-{
-    uint64_t v = 0;
-    memcpy(&v, at, bytes);
-    return v;
-}
-
-static uint64_t hash_value(const uint8_t *at, uint32_t len)
-{
-    uint64_t hash = len;
-    if (len >= 8) {
-        for (uint32_t i = 0; i + 8 <= len; i += 8)
-            hash = mix(hash, load(at + i, 8));
-        return mix(hash, load(at + len - 8, 8));
-    }
-    if (len >= 4)
-        return mix(hash, load(at, 4) | load(at + len - 4, 4) << 32);
-    return len > 0 ? mix(hash, at[0] | (uint64_t)at[len / 2] << 8 | (uint64_t)at[len - 1] << 16) : mix(hash, 0);
-}
-
 struct values {
     struct span texts[SPLIT_CODES_MAX];
     uint64_t hashes[SPLIT_CODES_MAX];
@@ -389,7 +394,7 @@ struct values {
 static uint32_t value_number(struct values *vs, const uint8_t *text, struct span v, uint32_t count_max)
 {
     const uint8_t *at = text + v.pos;
-    uint64_t hash = hash_value(at, v.len);
+    uint64_t hash = hash_bytes(at, v.len);
     uint32_t slot = (uint32_t)hash & vs->mask;
     for (; vs->slots[slot] != 0; slot = (slot + 1) & vs->mask) {
         uint32_t n = vs->slots[slot] - 1u;

@@ -29,7 +29,8 @@ enum split_kind {
     SPLIT_TEXTS,     // lengths, and texts
     SPLIT_TEMPLATES, // codes: which of the list's templates
 };
-// A list begins with a byte: its kind; of fixed and texts also the part that has them, and the bytes of a length.
+// A list begins with a byte: its kind; of fixed and texts also the part that has them, and the
+// bytes of a length.
 enum {
     SPLIT_KIND_MASK = 7,
     SPLIT_CLASS_SHIFT = 3, // 2 bits: part less SPLIT_DIGITS

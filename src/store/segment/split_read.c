@@ -1,13 +1,14 @@
 /*
  * split_read.c -- templates and columns to lines; see split.h.
  *
- * Everything that the lists say is checked when they are read: codes are below the number of values or templates, parts have
- * the bytes that codes, lengths and texts come to. Putting lines together then looks at their lengths only. Lines are put together
- * template by template, so that the processor sees the same steps again and again; a line's end is where the lengths say.
+ * Everything that the lists say is checked when they are read: codes are below the number of values
+ * or templates, parts have the bytes that codes, lengths and texts come to. Putting lines together
+ * then looks at their lengths only. Lines are put together template by template, so that the
+ * processor sees the same steps again and again; a line's end is where the lengths say.
  *
- * Y1  Copies are rounded up to 16 or 32 bytes: sources have SPLIT_PAD_BYTES behind them, and what lies behind a line, which may be
- *     there already, is put back.
- * Y2  Every text of a list takes at least a byte of a part, so work is bounded by the parts, and they by the lines.
+ * Y1  Copies are rounded up to 16 or 32 bytes: sources have SPLIT_PAD_BYTES behind them, and what
+ * lies behind a line, which may be there already, is put back. Y2  Every text of a list takes at
+ * least a byte of a part, so work is bounded by the parts, and they by the lines.
  */
 #include "base/codec.h"
 #include "base/limits.h"
@@ -25,9 +26,9 @@ struct slot {
     uint32_t literal_bytes;
     uint8_t kind; // enum split_kind
     uint8_t length_bytes;
-    uint32_t text_bytes;   // of each, where fixed
-    const uint8_t *texts;  // the next one
-    const uint8_t *codes;  // the next one, or the next length
+    uint32_t text_bytes;  // of each, where fixed
+    const uint8_t *texts; // the next one
+    const uint8_t *codes; // the next one, or the next length
     const struct value *values;
     struct slot **templates;
     struct slot *next;
@@ -46,7 +47,8 @@ struct split_reader {
     uint32_t slots_left, templates_left, values_left;
 };
 
-// --- lists ------------------------------------------------------------------------------------------
+// --- lists
+// ------------------------------------------------------------------------------------------
 
 static struct slot *take_template(struct split_reader *r, uint32_t count, unsigned depth);
 
@@ -120,7 +122,8 @@ static bool take_templates(struct split_reader *r, struct slot *s, uint32_t coun
     return true;
 }
 
-static bool take_list(struct split_reader *r, struct slot *s, uint8_t form, uint32_t count, unsigned depth)
+static bool take_list(struct split_reader *r, struct slot *s, uint8_t form, uint32_t count,
+                      unsigned depth)
 {
     s->kind = form & SPLIT_KIND_MASK;
     if (s->kind == SPLIT_FIXED || s->kind == SPLIT_TEXTS)
@@ -146,7 +149,8 @@ static struct slot *take_template(struct split_reader *r, uint32_t count, unsign
         *last = s;
         last = &s->next;
         struct slice literal = rd_prefixed(head);
-        *s = (struct slot){.literal = literal.ptr, .literal_bytes = (uint32_t)literal.len, .kind = SPLIT_END};
+        *s = (struct slot){
+            .literal = literal.ptr, .literal_bytes = (uint32_t)literal.len, .kind = SPLIT_END};
         uint8_t form = rd_u8(head);
         if (head->bad)
             return NULL;
@@ -158,7 +162,8 @@ static struct slot *take_template(struct split_reader *r, uint32_t count, unsign
     return NULL;
 }
 
-// --- lines ------------------------------------------------------------------------------------------
+// --- lines
+// ------------------------------------------------------------------------------------------
 
 static inline void copy_literal(uint8_t *to, const uint8_t *from, size_t bytes)
 {
@@ -178,12 +183,15 @@ static inline void copy_text(uint8_t *to, const uint8_t *from, size_t bytes)
 // 0 to 255 in decimal; writes four bytes. The number's length.
 static inline unsigned put_number(uint8_t *to, unsigned v)
 {
-    unsigned hundreds = v * 41 >> 12, tens = v * 205 >> 11, len = 1 + (v > 9) + (v > 99); // exact up to 255
-    le_put_u32(to, (0x303030 | hundreds | (tens - 10 * hundreds) << 8 | (v - 10 * tens) << 16) >> (8 * (3 - len)));
+    unsigned hundreds = v * 41 >> 12, tens = v * 205 >> 11,
+             len = 1 + (v > 9) + (v > 99); // exact up to 255
+    le_put_u32(to, (0x303030 | hundreds | (tens - 10 * hundreds) << 8 | (v - 10 * tens) << 16) >>
+                       (8 * (3 - len)));
     return len;
 }
 
-// Puts the next text of a template together, up to `end`. Where it ends; NULL: it would pass the end.
+// Puts the next text of a template together, up to `end`. Where it ends; NULL: it would pass the
+// end.
 static uint8_t *put_text(struct slot *s, uint8_t *to, const uint8_t *end)
 {
     for (;; s = s->next) {
@@ -237,8 +245,8 @@ static bool put_line(struct slot *template, uint8_t *to, uint32_t bytes)
 }
 
 // Lines by the template that each has: ends[t] is where those of t end in `places`.
-static void sort_lines(const struct slot *root, const uint32_t *line_bytes, uint32_t count, struct line_place *places,
-                       uint32_t ends[SPLIT_CODES_MAX])
+static void sort_lines(const struct slot *root, const uint32_t *line_bytes, uint32_t count,
+                       struct line_place *places, uint32_t ends[SPLIT_CODES_MAX])
 {
     uint32_t counts[SPLIT_CODES_MAX] = {0}, sum = 0, pos = 0;
     for (uint32_t i = 0; i < count; i++)
@@ -253,7 +261,8 @@ static void sort_lines(const struct slot *root, const uint32_t *line_bytes, uint
     }
 }
 
-static bool put_lines(const struct slot *root, const uint32_t *line_bytes, uint32_t count, struct line_place *places, uint8_t *to)
+static bool put_lines(const struct slot *root, const uint32_t *line_bytes, uint32_t count,
+                      struct line_place *places, uint8_t *to)
 {
     uint32_t ends[SPLIT_CODES_MAX], at = 0;
     sort_lines(root, line_bytes, count, places, ends);
@@ -264,7 +273,8 @@ static bool put_lines(const struct slot *root, const uint32_t *line_bytes, uint3
     return true;
 }
 
-// --- the column -------------------------------------------------------------------------------------
+// --- the column
+// -------------------------------------------------------------------------------------
 
 struct part_place {
     struct slice stored;
@@ -273,7 +283,8 @@ struct part_place {
 };
 
 // Where the parts are, and what they come to.
-static bool find_parts(struct rd *r, struct part_place parts[SPLIT_PARTS], size_t bytes_max, size_t *bytes_out)
+static bool find_parts(struct rd *r, struct part_place parts[SPLIT_PARTS], size_t bytes_max,
+                       size_t *bytes_out)
 {
     *bytes_out = 0;
     for (int i = 0; i < SPLIT_PARTS; i++) {
@@ -286,8 +297,8 @@ static bool find_parts(struct rd *r, struct part_place parts[SPLIT_PARTS], size_
     return !r->bad && rd_left(r) == 0 && *bytes_out <= bytes_max;
 }
 
-static bool unpack_parts(struct split_reader *r, const struct part_place parts[SPLIT_PARTS], uint8_t *to, struct zbuf *z,
-                         struct err *err)
+static bool unpack_parts(struct split_reader *r, const struct part_place parts[SPLIT_PARTS],
+                         uint8_t *to, struct zbuf *z, struct err *err)
 {
     for (int i = 0; i < SPLIT_PARTS; i++) {
         const struct part_place *p = &parts[i];
@@ -309,8 +320,8 @@ static bool is_all_read(const struct split_reader *r)
     return r->slots_left == 0 && r->templates_left == 0 && r->values_left == 0;
 }
 
-bool split_read(struct slice stored, const uint32_t *line_bytes, uint32_t count, uint8_t *to, size_t raw_bytes, struct zbuf *z,
-                struct buf *scratch, struct err *err)
+bool split_read(struct slice stored, const uint32_t *line_bytes, uint32_t count, uint8_t *to,
+                size_t raw_bytes, struct zbuf *z, struct buf *scratch, struct err *err)
 {
     struct rd r = rd_of(stored);
     struct part_place parts[SPLIT_PARTS];
@@ -323,10 +334,13 @@ bool split_read(struct slice stored, const uint32_t *line_bytes, uint32_t count,
         return err_set(err, ERR_CORRUPT, "split: parts do not add up");
 
     // One piece of memory, in the order of alignment.
-    size_t slots_bytes = d.slots_left * sizeof *d.slots, templates_bytes = d.templates_left * sizeof *d.templates,
-           values_bytes = d.values_left * sizeof *d.values, places_bytes = count * sizeof(struct line_place);
+    size_t slots_bytes = d.slots_left * sizeof *d.slots,
+           templates_bytes = d.templates_left * sizeof *d.templates,
+           values_bytes = d.values_left * sizeof *d.values,
+           places_bytes = count * sizeof(struct line_place);
     buf_reset(scratch);
-    uint8_t *memory = buf_reserve(scratch, slots_bytes + templates_bytes + values_bytes + places_bytes + bytes + SPLIT_PAD_BYTES);
+    uint8_t *memory = buf_reserve(scratch, slots_bytes + templates_bytes + values_bytes +
+                                               places_bytes + bytes + SPLIT_PAD_BYTES);
     if (memory == NULL)
         return err_set(err, ERR_LIMIT, "split: no memory for %zu bytes", bytes);
     d.slots = (struct slot *)(void *)memory;
@@ -338,7 +352,9 @@ bool split_read(struct slice stored, const uint32_t *line_bytes, uint32_t count,
     struct slot root = {.kind = SPLIT_TEMPLATES};
     if (!unpack_parts(&d, parts, memory, z, err))
         return err_wrap(err, "split");
-    if (rd_u8(&d.parts[SPLIT_HEAD]) != SPLIT_TEMPLATES || !take_templates(&d, &root, count, 0) || !is_all_read(&d))
+    if (rd_u8(&d.parts[SPLIT_HEAD]) != SPLIT_TEMPLATES || !take_templates(&d, &root, count, 0) ||
+        !is_all_read(&d))
         return err_set(err, ERR_CORRUPT, "split: lists do not add up");
-    return put_lines(&root, line_bytes, count, places, to) || err_set(err, ERR_CORRUPT, "split: lines do not add up");
+    return put_lines(&root, line_bytes, count, places, to) ||
+           err_set(err, ERR_CORRUPT, "split: lines do not add up");
 }

@@ -1,9 +1,10 @@
 /*
  * split_write.c -- lines to templates and columns; see split.h.
  *
- * A line is cut into gaps and what lies between them, by the look of its bytes alone: words with a digit in them, words that
- * stand where values do, paths, quoted texts with blanks. Lines with equal bytes between their gaps form a group; a group
- * that is large enough becomes a template. Its gaps become lists, which are split again where that may help, each time cut finer:
+ * A line is cut into gaps and what lies between them, by the look of its bytes alone: words with a
+ * digit in them, words that stand where values do, paths, quoted texts with blanks. Lines with
+ * equal bytes between their gaps form a group; a group that is large enough becomes a template. Its
+ * gaps become lists, which are split again where that may help, each time cut finer:
  *
  *     depth 0   words between blanks belong to the template; a quoted text with blanks is one gap
  *     depth 1   every word is a gap
@@ -11,9 +12,9 @@
  *
  * Lines without a group are a list of their own, one deeper.
  *
- * X1  Any cutting is right, for a template has the bytes between gaps, which are compared, and lists have the rest. How lines are
- *     cut may change without changing the format.
- * X2  Memory is bounded by the text: a gap takes at least one byte of it. None is allocated per line.
+ * X1  Any cutting is right, for a template has the bytes between gaps, which are compared, and
+ * lists have the rest. How lines are cut may change without changing the format. X2  Memory is
+ * bounded by the text: a gap takes at least one byte of it. None is allocated per line.
  */
 #include "store/segment/split.h"
 
@@ -27,7 +28,8 @@ enum {
     GROUP_MIN = 8,  // lines of a template: fewer do not pay for its columns
     GAPS_MAX = 255, // of a text; the last one takes the rest
     VALUE_SLOTS = 1024,
-    COLUMN_LEVEL = 1, // of zstd for digits, codes and lengths: matches in numbers are chance, and cost time to follow
+    COLUMN_LEVEL = 1, // of zstd for digits, codes and lengths: matches in numbers are chance, and
+                      // cost time to follow
 };
 static_assert(VALUE_SLOTS > 2 * SPLIT_CODES_MAX, "a table of values stays half empty");
 
@@ -44,11 +46,11 @@ struct group {
 
 // What splitting a list takes; one for each depth, since lists lie in lists.
 struct level {
-    uint32_t room;     // texts that all below has room for
-    uint32_t *gap_of;  // owned; of each text its first gap; one more at the end
-    uint32_t *number;  // owned; of each text its group, then its template
-    uint32_t *order;   // owned; texts by template
-    struct span *column; // owned; one gap of a template's texts
+    uint32_t room;        // texts that all below has room for
+    uint32_t *gap_of;     // owned; of each text its first gap; one more at the end
+    uint32_t *number;     // owned; of each text its group, then its template
+    uint32_t *order;      // owned; texts by template
+    struct span *column;  // owned; one gap of a template's texts
     struct group *groups; // owned
     uint32_t groups_count;
     uint32_t *slots; // owned; place in `groups` + 1, or 0
@@ -97,7 +99,8 @@ void split_writer_free(struct split_writer *w)
     free(w);
 }
 
-// --- cutting ----------------------------------------------------------------------------------------
+// --- cutting
+// ----------------------------------------------------------------------------------------
 
 enum {
     DIGIT = 1,
@@ -157,7 +160,8 @@ static uint64_t hash_bytes(const uint8_t *at, uint32_t len)
     }
     if (len >= 4)
         return mix(hash, load(at, 4) | load(at + len - 4, 4) << 32);
-    return len > 0 ? mix(hash, at[0] | (uint64_t)at[len / 2] << 8 | (uint64_t)at[len - 1] << 16) : mix(hash, 0);
+    return len > 0 ? mix(hash, at[0] | (uint64_t)at[len / 2] << 8 | (uint64_t)at[len - 1] << 16)
+                   : mix(hash, 0);
 }
 
 static inline const uint8_t *skip(const uint8_t *at, const uint8_t *end, unsigned mask)
@@ -167,7 +171,8 @@ static inline const uint8_t *skip(const uint8_t *at, const uint8_t *end, unsigne
     return at;
 }
 
-// Whether a word that ends here, at depth 0 and behind a blank, is plain text: "key=" is, "host-" of "host-7" is not.
+// Whether a word that ends here, at depth 0 and behind a blank, is plain text: "key=" is, "host-"
+// of "host-7" is not.
 static bool is_closed(const uint8_t *at, const uint8_t *end)
 {
     if (at == end || (classes[*at] & CLOSES) != 0)
@@ -191,7 +196,8 @@ struct cutter {
     uint8_t before; // class of the byte before
 };
 
-// Where the gap that begins at `at` ends; `at`: there is none, and *next_out is behind what belongs to the template.
+// Where the gap that begins at `at` ends; `at`: there is none, and *next_out is behind what belongs
+// to the template.
 static const uint8_t *gap_end(struct cutter *c, const uint8_t *at, const uint8_t **next_out)
 {
     uint8_t class = classes[*at];
@@ -202,7 +208,8 @@ static const uint8_t *gap_end(struct cutter *c, const uint8_t *at, const uint8_t
         for (; end < c->end && (classes[*end] & WORD) != 0; end++)
             all |= classes[*end];
         *next_out = end;
-        bool plain = (all & DIGIT) == 0 && c->depth == 0 && (c->before & OPENS) != 0 && is_closed(end, c->end);
+        bool plain = (all & DIGIT) == 0 && c->depth == 0 && (c->before & OPENS) != 0 &&
+                     is_closed(end, c->end);
         return plain ? at : end;
     }
     if (*at == '/' && c->depth < 2 && (c->before & WORD) == 0)
@@ -259,7 +266,8 @@ static uint64_t cut(const uint8_t *text, struct span of, unsigned depth, struct 
     return hash;
 }
 
-// --- groups -----------------------------------------------------------------------------------------
+// --- groups
+// -----------------------------------------------------------------------------------------
 
 static void level_reserve(struct level *l, uint32_t count)
 {
@@ -279,7 +287,8 @@ static void level_reserve(struct level *l, uint32_t count)
 }
 
 // Whether two texts have the same bytes between their gaps (X1).
-static bool is_alike(const uint8_t *text, const struct level *l, const struct span *texts, uint32_t a, uint32_t b)
+static bool is_alike(const uint8_t *text, const struct level *l, const struct span *texts,
+                     uint32_t a, uint32_t b)
 {
     uint32_t gaps = l->gap_of[a + 1] - l->gap_of[a];
     if (l->gap_of[b + 1] - l->gap_of[b] != gaps)
@@ -287,17 +296,20 @@ static bool is_alike(const uint8_t *text, const struct level *l, const struct sp
     const struct span *gap_a = l->gaps + l->gap_of[a], *gap_b = l->gaps + l->gap_of[b];
     uint32_t pos_a = texts[a].pos, pos_b = texts[b].pos;
     for (uint32_t i = 0; i < gaps; i++) {
-        if (gap_a[i].pos - pos_a != gap_b[i].pos - pos_b || memcmp(text + pos_a, text + pos_b, gap_a[i].pos - pos_a) != 0)
+        if (gap_a[i].pos - pos_a != gap_b[i].pos - pos_b ||
+            memcmp(text + pos_a, text + pos_b, gap_a[i].pos - pos_a) != 0)
             return false;
         pos_a = gap_a[i].pos + gap_a[i].len;
         pos_b = gap_b[i].pos + gap_b[i].len;
     }
     uint32_t tail = texts[a].pos + texts[a].len - pos_a;
-    return texts[b].pos + texts[b].len - pos_b == tail && memcmp(text + pos_a, text + pos_b, tail) == 0;
+    return texts[b].pos + texts[b].len - pos_b == tail &&
+           memcmp(text + pos_a, text + pos_b, tail) == 0;
 }
 
 // Cuts all texts and finds the group of each.
-static void find_groups(const struct split_writer *w, struct level *l, const struct span *texts, uint32_t count, unsigned depth)
+static void find_groups(const struct split_writer *w, struct level *l, const struct span *texts,
+                        uint32_t count, unsigned depth)
 {
     uint32_t slots = 16;
     while (slots < 2 * count)
@@ -323,8 +335,8 @@ static void find_groups(const struct split_writer *w, struct level *l, const str
     }
 }
 
-// Numbers the groups that become templates, and then texts instead of groups; those of no template have the number
-// after the last. How many texts have one.
+// Numbers the groups that become templates, and then texts instead of groups; those of no template
+// have the number after the last. How many texts have one.
 static uint32_t number_templates(struct level *l, uint32_t count, uint32_t *templates_out)
 {
     uint32_t templates = 0, covered = 0;
@@ -344,7 +356,8 @@ static uint32_t number_templates(struct level *l, uint32_t count, uint32_t *temp
     return covered;
 }
 
-// --- lists ------------------------------------------------------------------------------------------
+// --- lists
+// ------------------------------------------------------------------------------------------
 
 struct traits {
     uint64_t bytes;
@@ -376,7 +389,8 @@ static struct traits look_at(const uint8_t *text, const struct span *v, uint32_t
             all |= classes[at[k]];
         }
         t.hex = t.hex || (all & HEX) != 0;
-        t.numbers = t.numbers && all == DIGIT && len <= 3 && (len == 1 || at[0] != '0') && number_of(at, len) <= UINT8_MAX;
+        t.numbers = t.numbers && all == DIGIT && len <= 3 && (len == 1 || at[0] != '0') &&
+                    number_of(at, len) <= UINT8_MAX;
     }
     t.numbers = t.numbers && !t.other;
     return t;
@@ -391,14 +405,16 @@ struct values {
 };
 
 // The value's number; SPLIT_CODES_MAX: it is one too many.
-static uint32_t value_number(struct values *vs, const uint8_t *text, struct span v, uint32_t count_max)
+static uint32_t value_number(struct values *vs, const uint8_t *text, struct span v,
+                             uint32_t count_max)
 {
     const uint8_t *at = text + v.pos;
     uint64_t hash = hash_bytes(at, v.len);
     uint32_t slot = (uint32_t)hash & vs->mask;
     for (; vs->slots[slot] != 0; slot = (slot + 1) & vs->mask) {
         uint32_t n = vs->slots[slot] - 1u;
-        if (vs->hashes[n] == hash && vs->texts[n].len == v.len && memcmp(text + vs->texts[n].pos, at, v.len) == 0)
+        if (vs->hashes[n] == hash && vs->texts[n].len == v.len &&
+            memcmp(text + vs->texts[n].pos, at, v.len) == 0)
             return n;
     }
     if (vs->count >= count_max)
@@ -410,17 +426,23 @@ static uint32_t value_number(struct values *vs, const uint8_t *text, struct span
     return vs->count - 1;
 }
 
-// By estimate: codes have the bits that number the values, texts what their class makes of a byte. In sixteenths of a byte.
+// By estimate: codes have the bits that number the values, texts what their class makes of a byte.
+// In sixteenths of a byte.
 static bool are_values_smaller(const struct values *vs, const struct traits *t, uint32_t count)
 {
     unsigned bits = vs->count <= 2 ? 1 : 32 - (unsigned)__builtin_clz(vs->count - 1);
     uint64_t as_values = 11 * (uint64_t)vs->bytes + 2 * (uint64_t)bits * count;
-    uint64_t as_texts = (t->other ? 10 : t->hex ? 8 : 7) * t->bytes + (t->least != t->most ? 3 * (uint64_t)count : 0);
+    uint64_t as_texts = (t->other ? 10
+                         : t->hex ? 8
+                                  : 7) *
+                            t->bytes +
+                        (t->least != t->most ? 3 * (uint64_t)count : 0);
     return as_values <= as_texts || t->other;
 }
 
 // False, and nothing put, where there are too many values.
-static bool put_values(struct split_writer *w, const struct traits *t, const struct span *v, uint32_t count)
+static bool put_values(struct split_writer *w, const struct traits *t, const struct span *v,
+                       uint32_t count)
 {
     struct values vs;
     vs.count = 0;
@@ -434,7 +456,8 @@ static bool put_values(struct split_writer *w, const struct traits *t, const str
     for (uint32_t i = 0; i < count; i++) {
         uint32_t most = 8 + i / 2; // the sooner seen the better
         most = most < count / 2 ? most : count / 2;
-        uint32_t number = value_number(&vs, w->text, v[i], most < SPLIT_CODES_MAX ? most : SPLIT_CODES_MAX);
+        uint32_t number =
+            value_number(&vs, w->text, v[i], most < SPLIT_CODES_MAX ? most : SPLIT_CODES_MAX);
         if (number == SPLIT_CODES_MAX)
             return false;
         codes[i] = (uint8_t)number;
@@ -465,7 +488,8 @@ static void put_lengths(struct buf *to, unsigned width, const struct span *v, ui
             put_u8(to, (uint8_t)(v[i].len >> (8 * byte)));
 }
 
-static void put_texts(struct split_writer *w, const struct traits *t, const struct span *v, uint32_t count)
+static void put_texts(struct split_writer *w, const struct traits *t, const struct span *v,
+                      uint32_t count)
 {
     enum split_part part = t->other ? SPLIT_OTHER : t->hex ? SPLIT_HEX : SPLIT_DIGITS;
     uint8_t class = (uint8_t)((part - SPLIT_DIGITS) << SPLIT_CLASS_SHIFT);
@@ -482,7 +506,8 @@ static void put_texts(struct split_writer *w, const struct traits *t, const stru
         buf_put(&w->parts[part], w->text + v[i].pos, v[i].len);
 }
 
-static bool put_templates(struct split_writer *w, const struct span *v, uint32_t count, unsigned depth);
+static bool put_templates(struct split_writer *w, const struct span *v, uint32_t count,
+                          unsigned depth);
 
 static void put_list(struct split_writer *w, const struct span *v, uint32_t count, unsigned depth)
 {
@@ -490,14 +515,17 @@ static void put_list(struct split_writer *w, const struct span *v, uint32_t coun
     if (t.numbers)
         put_numbers(w, v, count);
     else if (!put_values(w, &t, v, count) &&
-             !(t.other && t.bytes >= 4 * (uint64_t)count && count >= 2 * GROUP_MIN && put_templates(w, v, count, depth)))
+             !(t.other && t.bytes >= 4 * (uint64_t)count && count >= 2 * GROUP_MIN &&
+               put_templates(w, v, count, depth)))
         put_texts(w, &t, v, count);
 }
 
-// --- templates --------------------------------------------------------------------------------------
+// --- templates
+// --------------------------------------------------------------------------------------
 
 // What texts have in common at both ends, without overlapping in any.
-static void common_ends(const uint8_t *text, const struct span *v, uint32_t count, uint32_t *front_out, uint32_t *back_out)
+static void common_ends(const uint8_t *text, const struct span *v, uint32_t count,
+                        uint32_t *front_out, uint32_t *back_out)
 {
     const uint8_t *a = text + v[0].pos, *a_end = a + v[0].len;
     uint32_t front = v[0].len, back = v[0].len, least = v[0].len;
@@ -518,7 +546,8 @@ static void common_ends(const uint8_t *text, const struct span *v, uint32_t coun
     *back_out = back < least - front ? back : least - front;
 }
 
-// One gap: what all have in common goes to the template's literal, the rest is a list, if there is any.
+// One gap: what all have in common goes to the template's literal, the rest is a list, if there is
+// any.
 static void put_column(struct split_writer *w, struct level *l, uint32_t count, unsigned depth)
 {
     struct span *v = l->column, first = v[0];
@@ -549,7 +578,8 @@ static void end_template(struct split_writer *w, struct level *l)
 }
 
 // The texts `of`, which are alike.
-static void put_template(struct split_writer *w, const struct span *texts, const uint32_t *of, uint32_t count, unsigned depth)
+static void put_template(struct split_writer *w, const struct span *texts, const uint32_t *of,
+                         uint32_t count, unsigned depth)
 {
     struct level *l = &w->levels[depth];
     uint32_t first = l->gap_of[of[0]], gaps = l->gap_of[of[0] + 1] - first, pos = texts[of[0]].pos;
@@ -566,7 +596,8 @@ static void put_template(struct split_writer *w, const struct span *texts, const
 }
 
 // The texts `of`, which have nothing in common: a template that is one gap.
-static void put_rest(struct split_writer *w, const struct span *texts, const uint32_t *of, uint32_t count, unsigned depth)
+static void put_rest(struct split_writer *w, const struct span *texts, const uint32_t *of,
+                     uint32_t count, unsigned depth)
 {
     struct level *l = &w->levels[depth];
     for (uint32_t i = 0; i < count; i++)
@@ -576,7 +607,8 @@ static void put_rest(struct split_writer *w, const struct span *texts, const uin
 }
 
 // False, and nothing put, where templates say too little of the texts.
-static bool put_templates(struct split_writer *w, const struct span *texts, uint32_t count, unsigned depth)
+static bool put_templates(struct split_writer *w, const struct span *texts, uint32_t count,
+                          unsigned depth)
 {
     if (depth == SPLIT_DEPTH_MAX)
         return false;
@@ -587,7 +619,8 @@ static bool put_templates(struct split_writer *w, const struct span *texts, uint
     if (covered < count / 4 || templates == 0)
         return false;
 
-    uint32_t starts[SPLIT_CODES_MAX + 1] = {0}, ends[SPLIT_CODES_MAX], all = templates + (covered < count);
+    uint32_t starts[SPLIT_CODES_MAX + 1] = {0}, ends[SPLIT_CODES_MAX],
+                                      all = templates + (covered < count);
     for (uint32_t i = 0; i < count; i++)
         starts[l->number[i] + 1]++;
     for (uint32_t i = 0; i < all; i++)
@@ -609,14 +642,17 @@ static bool put_templates(struct split_writer *w, const struct span *texts, uint
     return true;
 }
 
-// --- the column -------------------------------------------------------------------------------------
+// --- the column
+// -------------------------------------------------------------------------------------
 
-static bool put_part(struct split_writer *w, struct zbuf *z, int level, struct slice raw, struct buf *out, struct err *err)
+static bool put_part(struct split_writer *w, struct zbuf *z, int level, struct slice raw,
+                     struct buf *out, struct err *err)
 {
     buf_reset(&w->packed);
     if (!zbuf_compress(z, level, raw, &w->packed, err))
         return false;
-    bool pays = w->packed.len + raw.len / 32 < raw.len; // what is left as it is decodes at the speed of a copy
+    bool pays = w->packed.len + raw.len / 32 <
+                raw.len; // what is left as it is decodes at the speed of a copy
     put_varint(out, raw.len << 1 | (pays ? SPLIT_PART_ZSTD : 0));
     if (pays)
         put_prefixed(out, buf_slice(&w->packed));
@@ -625,7 +661,8 @@ static bool put_part(struct split_writer *w, struct zbuf *z, int level, struct s
     return true;
 }
 
-static void reset(struct split_writer *w, struct slice text, const uint32_t *line_bytes, uint32_t count)
+static void reset(struct split_writer *w, struct slice text, const uint32_t *line_bytes,
+                  uint32_t count)
 {
     w->text = text.ptr;
     for (int i = 0; i < SPLIT_PARTS; i++)
@@ -649,17 +686,20 @@ static bool is_within_bounds(const struct split_writer *w, size_t text_bytes, ui
     size_t bytes = 0;
     for (int i = 0; i < SPLIT_PARTS; i++)
         bytes += w->parts[i].len;
-    return bytes <= split_parts_bytes_max(text_bytes, count) && w->templates_count <= SPLIT_TEMPLATES_MAX &&
-           w->slots_count <= SPLIT_SLOTS_MAX && w->values_count <= SPLIT_VALUES_MAX;
+    return bytes <= split_parts_bytes_max(text_bytes, count) &&
+           w->templates_count <= SPLIT_TEMPLATES_MAX && w->slots_count <= SPLIT_SLOTS_MAX &&
+           w->values_count <= SPLIT_VALUES_MAX;
 }
 
-bool split_write(struct split_writer *w, struct zbuf *z, int level, struct slice text, const uint32_t *line_bytes,
-                 uint32_t count, struct buf *out, bool *split_out, struct err *err)
+bool split_write(struct split_writer *w, struct zbuf *z, int level, struct slice text,
+                 const uint32_t *line_bytes, uint32_t count, struct buf *out, bool *split_out,
+                 struct err *err)
 {
     assert(text.len <= BLOCK_RAW_BYTES_MAX);
     reset(w, text, line_bytes, count);
     *split_out = false;
-    if (text.len == 0 || !put_templates(w, w->lines, count, 0) || !is_within_bounds(w, text.len, count))
+    if (text.len == 0 || !put_templates(w, w->lines, count, 0) ||
+        !is_within_bounds(w, text.len, count))
         return true;
     bool bad = false;
     for (int i = 0; i < SPLIT_PARTS; i++)

@@ -194,7 +194,7 @@ static bool note_column(struct column_place *place, enum block_encoding encoding
 {
     if (out->bad || raw_bytes > BLOCK_RAW_BYTES_MAX)
         return err_set(err, ERR_LIMIT, "block column of %zu bytes", raw_bytes);
-    *place = (struct column_place){.encoding = encoding,
+    *place = (struct column_place){.encoding = (uint8_t)encoding,
                                    .raw_bytes = (uint32_t)raw_bytes,
                                    .stored_bytes = (uint32_t)(out->len - from),
                                    .check = hash64(slice_of(out->ptr + from, out->len - from))};

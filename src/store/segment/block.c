@@ -23,10 +23,11 @@
 
 enum {
     SET_SLOTS_MIN = 64,
-    // Lines are split for an eighth of their bytes or more. Splitting them both ways to see costs as much again, so what was
-    // found holds for the next blocks as well, mostly of the same stream, unless they come out worse by a quarter.
+    // Lines are split for an eighth of their bytes or more. Writing them both ways to see costs as much again, so what was found
+    // holds for the next blocks as well, mostly of the same stream; that splitting wins, unless they come out worse by a quarter.
     SPLIT_GAIN = 8,
-    SPLIT_HOLDS = 15,
+    SPLIT_WON_HOLDS = 15,
+    SPLIT_LOST_HOLDS = 3,
     SPLIT_WORSE = 4,
 };
 
@@ -241,7 +242,7 @@ static bool put_lines(struct block_writer *w, struct buf *out, struct column_pla
         if (!tried)
             return true;
         w->split_won = split && w->split_lines.len <= place->stored_bytes - place->stored_bytes / SPLIT_GAIN;
-        w->split_holds = SPLIT_HOLDS;
+        w->split_holds = w->split_won ? SPLIT_WON_HOLDS : SPLIT_LOST_HOLDS;
         w->split_won_raw = lines.len;
         w->split_won_stored = w->split_lines.len;
         if (!w->split_won)

@@ -195,39 +195,49 @@ static inline unsigned put_number(uint8_t *to, unsigned v)
 static uint8_t *put_text(struct slot *s, uint8_t *to, const uint8_t *end)
 {
     for (;; s = s->next) {
-        if (s->literal_bytes > (size_t)(end - to))
+        size_t room = (size_t)(end - to), literal = s->literal_bytes, bytes;
+        const uint8_t *from;
+        if (UNLIKELY(literal > room))
             return NULL;
-        copy_literal(to, s->literal, s->literal_bytes);
-        to += s->literal_bytes;
-        const uint8_t *from = s->texts;
-        uint32_t bytes = s->text_bytes;
+        copy_literal(to, s->literal, literal);
+        to += literal;
+        room -= literal;
         switch ((enum split_kind)s->kind) {
-        case SPLIT_VALUES:
-            from = s->values[*s->codes].ptr;
-            bytes = s->values[*s->codes++].len;
+        case SPLIT_VALUES: {
+            const struct value *v = &s->values[*s->codes++];
+            from = v->ptr;
+            bytes = v->len;
             break;
-        case SPLIT_NUMBERS:
-            if (end - to < 3 && end - to < 1 + (*s->codes > 9) + (*s->codes > 99))
+        }
+        case SPLIT_NUMBERS: {
+            unsigned number = *s->codes++;
+            bytes = put_number(to, number);
+            if (UNLIKELY(bytes > room))
                 return NULL;
-            to += put_number(to, *s->codes++);
+            to += bytes;
             continue;
+        }
         case SPLIT_FIXED:
+            from = s->texts;
+            bytes = s->text_bytes;
             s->texts += bytes;
             break;
         case SPLIT_TEXTS:
-            bytes = length_at(s->codes, s->length_bytes);
+            from = s->texts;
+            bytes = s->length_bytes == 1 ? *s->codes : length_at(s->codes, s->length_bytes);
             s->codes += s->length_bytes;
             s->texts += bytes;
             break;
         case SPLIT_TEMPLATES:
             to = put_text(s->templates[*s->codes++], to, end);
-            if (to == NULL)
+            if (UNLIKELY(to == NULL))
                 return NULL;
             continue;
         case SPLIT_END:
+        default:
             return to;
         }
-        if (bytes > (size_t)(end - to))
+        if (UNLIKELY(bytes > room))
             return NULL;
         copy_text(to, from, bytes);
         to += bytes;

@@ -219,6 +219,15 @@ static void test_extents(void)
     (void)is_split(&l, 1, &out);
     ok(true, "long lines of many kinds of gaps come back");
     lines_done(&l);
+    for (uint32_t i = 0; i < 10; i++) { // each quote is looked for once, or this takes hours
+        put_repeated(&l.text, i % 2 ? "\"\\" : "\\\"", 500000);
+        buf_printf(&l.text, "x\"%u", i);
+        end_line(&l);
+    }
+    finish(&l);
+    (void)is_split(&l, 1, &out);
+    ok(true, "and lines of escaped quotes");
+    lines_done(&l);
     for (uint32_t i = 0; i < 20; i++) {
         buf_printf(&l.text, "%u ", i);
         put_repeated(&l.text, "1234567890", 7000 + i);

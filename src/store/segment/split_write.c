@@ -180,18 +180,9 @@ static bool is_closed(const uint8_t *at, const uint8_t *end)
     return (*at == ':' || *at == '.') && (at + 1 == end || at[1] == ' ');
 }
 
-// The quote that closes what begins at `at`; NULL: none.
-static const uint8_t *closing_quote(const uint8_t *at, const uint8_t *end)
-{
-    const uint8_t *close = memchr(at, '"', (size_t)(end - at));
-    while (close != NULL && close > at && close[-1] == '\\')
-        close = memchr(close + 1, '"', (size_t)(end - close - 1));
-    return close;
-}
-
 struct cutter {
-    const uint8_t *end;   // of the text
-    const uint8_t *close; // quote that closes what has no blank, which is cut like any text
+    const uint8_t *end;    // of the text
+    const uint8_t *quoted; // quotes before this were seen already: each is looked for once
     unsigned depth;
     uint8_t before; // class of the byte before
 };
@@ -217,14 +208,20 @@ static const uint8_t *gap_end(struct cutter *c, const uint8_t *at, const uint8_t
     return at;
 }
 
-// Whether the quote at `at` opens a text with a blank, to *end_out.
+// Whether a quote at `at` opens a text with a blank, to *end_out.
 static bool opens_text(struct cutter *c, const uint8_t *at, const uint8_t **end_out)
 {
-    if (*at != '"' || c->depth > 0 || at == c->close)
+    if (*at != '"' || c->depth > 0 || at < c->quoted)
         return false;
-    c->close = closing_quote(at + 1, c->end);
-    *end_out = c->close;
-    return c->close != NULL && memchr(at + 1, ' ', (size_t)(c->close - at - 1)) != NULL;
+    bool blank = false;
+    const uint8_t *close = at + 1;
+    for (; close < c->end && *close != '"'; close++) {
+        blank = blank || *close == ' ';
+        close += *close == '\\' && close + 1 < c->end; // what is escaped closes nothing
+    }
+    *end_out = close;
+    c->quoted = close < c->end ? close + 1 : c->end;
+    return blank && close < c->end;
 }
 
 // Appends the gaps of a text. Returns a hash of the rest.
@@ -237,7 +234,7 @@ static uint64_t cut(const uint8_t *text, struct span of, unsigned depth, struct 
     }
     struct span *gaps = l->gaps + l->gaps_count;
     const uint8_t *at = text + of.pos, *next, *end;
-    struct cutter c = {.end = at + of.len, .depth = depth, .before = OPENS};
+    struct cutter c = {.end = at + of.len, .quoted = at, .depth = depth, .before = OPENS};
     const uint8_t *literal = at; // of the template, up to the next gap
     uint64_t hash = 0;
     uint32_t count = 0;
@@ -488,6 +485,21 @@ static void put_lengths(struct buf *to, unsigned width, const struct span *v, ui
             put_u8(to, (uint8_t)(v[i].len >> (8 * byte)));
 }
 
+// memcpy(), quicker for the few bytes that most are.
+static inline void copy(uint8_t *to, const uint8_t *from, uint32_t bytes)
+{
+    if (bytes > 8) {
+        memcpy(to, from, bytes);
+    } else if (bytes >= 4) {
+        uint64_t both = load(from, 4) | load(from + bytes - 4, 4) << 32;
+        memcpy(to, &both, 4);
+        memcpy(to + bytes - 4, (uint8_t *)&both + 4, 4);
+    } else {
+        for (uint32_t i = 0; i < bytes; i++)
+            to[i] = from[i];
+    }
+}
+
 static void put_texts(struct split_writer *w, const struct traits *t, const struct span *v,
                       uint32_t count)
 {
@@ -502,8 +514,14 @@ static void put_texts(struct split_writer *w, const struct traits *t, const stru
         put_u8(head, (uint8_t)(SPLIT_TEXTS | class | width << SPLIT_WIDTH_SHIFT));
         put_lengths(&w->parts[SPLIT_LENGTHS], width, v, count);
     }
-    for (uint32_t i = 0; i < count; i++)
-        buf_put(&w->parts[part], w->text + v[i].pos, v[i].len);
+    uint8_t *to = buf_reserve(&w->parts[part], t->bytes);
+    if (to == NULL)
+        return;
+    for (uint32_t i = 0; i < count; i++) {
+        copy(to, w->text + v[i].pos, v[i].len);
+        to += v[i].len;
+    }
+    w->parts[part].len += t->bytes;
 }
 
 static bool put_templates(struct split_writer *w, const struct span *v, uint32_t count,
@@ -532,6 +550,8 @@ static void common_ends(const uint8_t *text, const struct span *v, uint32_t coun
     for (uint32_t i = 1; i < count && (front | back) != 0; i++) {
         const uint8_t *b = text + v[i].pos, *b_end = b + v[i].len;
         uint32_t k = 0;
+        if (v[i].len == front && front == v[0].len && memcmp(a, b, front) == 0)
+            continue; // as the first
         least = v[i].len < least ? v[i].len : least;
         front = front < least ? front : least;
         back = back < least ? back : least;

@@ -15,8 +15,7 @@
 #include "base/slice.h"
 #include "base/zbuf.h"
 
-// --- writing
-// ----------------------------------------------------------------------------------------
+// --- writing -------------------------------------------------------------------------------------
 
 struct split_writer; // scratch memory, kept from block to block; one thread's
 
@@ -32,8 +31,7 @@ MUST_CHECK bool split_write(struct split_writer *w, struct zbuf *z, int level, s
                             const uint32_t *line_bytes, uint32_t count, struct buf *out,
                             bool *split_out, struct err *err);
 
-// --- reading
-// ----------------------------------------------------------------------------------------
+// --- reading -------------------------------------------------------------------------------------
 
 // Room that is needed behind the text: copies are rounded up.
 enum { SPLIT_PAD_BYTES = 32 };

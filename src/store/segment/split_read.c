@@ -6,9 +6,9 @@
  * then looks at their lengths only. Lines are put together template by template, so that the
  * processor sees the same steps again and again; a line's end is where the lengths say.
  *
- * Y1  Copies are rounded up to 16 or 32 bytes: sources have SPLIT_PAD_BYTES behind them, and what
- * lies behind a line, which may be there already, is put back. Y2  Every text of a list takes at
- * least a byte of a part, so work is bounded by the parts, and they by the lines.
+ * Y1  Copies are rounded up to 16 or 32 bytes: sources have SPLIT_PAD_BYTES behind them, and what lies behind a line, which
+ *     may be there already, is put back.
+ * Y2  Every text of a list takes at least a byte of a part, so work is bounded by the parts, and they by the lines.
  */
 #include "base/codec.h"
 #include "base/limits.h"
@@ -47,8 +47,7 @@ struct split_reader {
     uint32_t slots_left, templates_left, values_left;
 };
 
-// --- lists
-// ------------------------------------------------------------------------------------------
+// --- lists ---------------------------------------------------------------------------------------
 
 static struct slot *take_template(struct split_reader *r, uint32_t count, unsigned depth);
 
@@ -162,8 +161,7 @@ static struct slot *take_template(struct split_reader *r, uint32_t count, unsign
     return NULL;
 }
 
-// --- lines
-// ------------------------------------------------------------------------------------------
+// --- lines ---------------------------------------------------------------------------------------
 
 static inline void copy_literal(uint8_t *to, const uint8_t *from, size_t bytes)
 {
@@ -283,8 +281,7 @@ static bool put_lines(const struct slot *root, const uint32_t *line_bytes, uint3
     return true;
 }
 
-// --- the column
-// -------------------------------------------------------------------------------------
+// --- the column ----------------------------------------------------------------------------------
 
 struct part_place {
     struct slice stored;

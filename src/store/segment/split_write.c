@@ -1,41 +1,28 @@
 /*
  * split_write.c -- lines to templates and columns; see split.h.
  *
- * A line is cut into gaps and what lies between them, by the look of its bytes alone: words with a
- * digit in them, words that stand where values do, paths, quoted texts with blanks. Lines with
- * equal bytes between their gaps form a group; a group that is large enough becomes a template. Its
- * gaps become lists, which are split again where that may help, each time cut finer:
+ * Lines are cut into gaps and what lies between them (split_cut.h). Lines with equal bytes between their gaps form a group;
+ * a group that is large enough becomes a template. Its gaps become lists, which are split again where that may help, each
+ * time cut finer. Lines without a group are a list of their own, one deeper.
  *
- *     depth 0   words between blanks belong to the template; a quoted text with blanks is one gap
- *     depth 1   every word is a gap
- *     depth 2   paths are cut as well
- *
- * Lines without a group are a list of their own, one deeper.
- *
- * X1  Any cutting is right, for a template has the bytes between gaps, which are compared, and
- * lists have the rest. How lines are cut may change without changing the format. X2  Memory is
- * bounded by the text: a gap takes at least one byte of it. None is allocated per line.
+ * X1  Any cutting is right, for a template has the bytes between gaps, which are compared, and lists have the rest.
+ * X2  Memory is bounded by the text: a gap takes at least one byte of it. None is allocated per line.
  */
 #include "store/segment/split.h"
 
 #include "base/codec.h"
+#include "store/segment/split_cut.h"
 #include "store/segment/split_format.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 enum {
-    GROUP_MIN = 8,  // lines of a template: fewer do not pay for its columns
-    GAPS_MAX = 255, // of a text; the last one takes the rest
+    GROUP_MIN = 8, // lines of a template: fewer do not pay for its columns
     VALUE_SLOTS = 1024,
-    COLUMN_LEVEL = 1, // of zstd for digits, codes and lengths: matches in numbers are chance, and
-                      // cost time to follow
+    COLUMN_LEVEL = 1, // of zstd for digits, codes and lengths: matches in them are chance, and cost time to follow
 };
 static_assert(VALUE_SLOTS > 2 * SPLIT_CODES_MAX, "a table of values stays half empty");
-
-struct span { // of the text
-    uint32_t pos, len;
-};
 
 struct group {
     uint64_t hash;
@@ -50,12 +37,12 @@ struct level {
     uint32_t *gap_of;     // owned; of each text its first gap; one more at the end
     uint32_t *number;     // owned; of each text its group, then its template
     uint32_t *order;      // owned; texts by template
-    struct span *column;  // owned; one gap of a template's texts
+    struct split_span *column;  // owned; one gap of a template's texts
     struct group *groups; // owned
     uint32_t groups_count;
     uint32_t *slots; // owned; place in `groups` + 1, or 0
     uint32_t slots_room;
-    struct span *gaps; // owned; of all texts
+    struct split_span *gaps; // owned; of all texts
     size_t gaps_count, gaps_room;
     struct buf literal; // what the template has since its last list
 };
@@ -64,7 +51,7 @@ struct split_writer {
     const uint8_t *text; // borrowed while writing
     struct buf parts[SPLIT_PARTS];
     struct level levels[SPLIT_DEPTH_MAX];
-    struct span *lines; // owned
+    struct split_span *lines; // owned
     uint32_t lines_room;
     uint32_t templates_count, slots_count, values_count;
     struct buf packed;
@@ -99,172 +86,7 @@ void split_writer_free(struct split_writer *w)
     free(w);
 }
 
-// --- cutting
-// ----------------------------------------------------------------------------------------
-
-enum {
-    DIGIT = 1,
-    HEX = 2,     // a to f
-    LETTER = 4,  // and others that words are made of
-    PATH = 8,    // paths are of these and words
-    OPENS = 16,  // what a word of plain text follows
-    CLOSES = 32, // what follows it
-    BEGINS = 64, // what begins a gap otherwise than as a word
-    WORD = DIGIT | HEX | LETTER,
-};
-
-static const uint8_t classes[256] = {
-    ['0' ... '9'] = DIGIT,
-    ['a' ... 'f'] = HEX,
-    ['g' ... 'z'] = LETTER,
-    ['A' ... 'Z'] = LETTER,
-    ['_'] = LETTER,
-    [0x80 ... 0xff] = LETTER,
-    ['/'] = PATH | BEGINS,
-    ['.'] = PATH,
-    ['-'] = PATH,
-    ['%'] = PATH,
-    ['~'] = PATH,
-    [' '] = OPENS | CLOSES,
-    ['\t'] = OPENS | CLOSES,
-    ['('] = OPENS | CLOSES,
-    ['['] = OPENS | CLOSES,
-    [')'] = CLOSES,
-    [']'] = CLOSES,
-    ['='] = CLOSES,
-    ['"'] = CLOSES | BEGINS,
-    [','] = CLOSES,
-    [';'] = CLOSES,
-};
-
-static inline uint64_t mix(uint64_t hash, uint64_t value)
-{
-    hash = (hash ^ value) * UINT64_C(0x9e3779b97f4a7c15);
-    return hash ^ hash >> 32;
-}
-
-static inline uint64_t load(const uint8_t *at, size_t bytes)
-{
-    uint64_t v = 0;
-    memcpy(&v, at, bytes);
-    return v;
-}
-
-static uint64_t hash_bytes(const uint8_t *at, uint32_t len)
-{
-    uint64_t hash = len;
-    if (len >= 8) {
-        for (uint32_t i = 0; i + 8 <= len; i += 8)
-            hash = mix(hash, load(at + i, 8));
-        return mix(hash, load(at + len - 8, 8));
-    }
-    if (len >= 4)
-        return mix(hash, load(at, 4) | load(at + len - 4, 4) << 32);
-    return len > 0 ? mix(hash, at[0] | (uint64_t)at[len / 2] << 8 | (uint64_t)at[len - 1] << 16)
-                   : mix(hash, 0);
-}
-
-static inline const uint8_t *skip(const uint8_t *at, const uint8_t *end, unsigned mask)
-{
-    while (at < end && (classes[*at] & mask) != 0)
-        at++;
-    return at;
-}
-
-// Whether a word that ends here, at depth 0 and behind a blank, is plain text: "key=" is, "host-"
-// of "host-7" is not.
-static bool is_closed(const uint8_t *at, const uint8_t *end)
-{
-    if (at == end || (classes[*at] & CLOSES) != 0)
-        return true;
-    return (*at == ':' || *at == '.') && (at + 1 == end || at[1] == ' ');
-}
-
-struct cutter {
-    const uint8_t *end;    // of the text
-    const uint8_t *quoted; // quotes before this were seen already: each is looked for once
-    unsigned depth;
-    uint8_t before; // class of the byte before
-};
-
-// Where the gap that begins at `at` ends; `at`: there is none, and *next_out is behind what belongs
-// to the template.
-static const uint8_t *gap_end(struct cutter *c, const uint8_t *at, const uint8_t **next_out)
-{
-    uint8_t class = classes[*at];
-    *next_out = at + 1;
-    if ((class & WORD) != 0) {
-        uint8_t all = 0;
-        const uint8_t *end = at;
-        for (; end < c->end && (classes[*end] & WORD) != 0; end++)
-            all |= classes[*end];
-        *next_out = end;
-        bool plain = (all & DIGIT) == 0 && c->depth == 0 && (c->before & OPENS) != 0 &&
-                     is_closed(end, c->end);
-        return plain ? at : end;
-    }
-    if (*at == '/' && c->depth < 2 && (c->before & WORD) == 0)
-        return skip(at, c->end, WORD | PATH);
-    return at;
-}
-
-// Whether a quote at `at` opens a text with a blank, to *end_out.
-static bool opens_text(struct cutter *c, const uint8_t *at, const uint8_t **end_out)
-{
-    if (*at != '"' || c->depth > 0 || at < c->quoted)
-        return false;
-    bool blank = false;
-    const uint8_t *close = at + 1;
-    for (; close < c->end && *close != '"'; close++) {
-        blank = blank || *close == ' ';
-        close += *close == '\\' && close + 1 < c->end; // what is escaped closes nothing
-    }
-    *end_out = close;
-    c->quoted = close < c->end ? close + 1 : c->end;
-    return blank && close < c->end;
-}
-
-// Appends the gaps of a text. Returns a hash of the rest.
-static uint64_t cut(const uint8_t *text, struct span of, unsigned depth, struct level *l)
-{
-    if (l->gaps_room - l->gaps_count < GAPS_MAX) {
-        l->gaps_room = 2 * l->gaps_room + 4 * GAPS_MAX;
-        l->gaps = realloc(l->gaps, l->gaps_room * sizeof *l->gaps);
-        assert(l->gaps != NULL);
-    }
-    struct span *gaps = l->gaps + l->gaps_count;
-    const uint8_t *at = text + of.pos, *next, *end;
-    struct cutter c = {.end = at + of.len, .quoted = at, .depth = depth, .before = OPENS};
-    const uint8_t *literal = at; // of the template, up to the next gap
-    uint64_t hash = 0;
-    uint32_t count = 0;
-    while (at < c.end) {
-        if ((classes[*at] & (WORD | BEGINS)) == 0) {
-            c.before = classes[*at++];
-            continue;
-        }
-        end = gap_end(&c, at, &next);
-        if (end == at) {
-            bool quoted = opens_text(&c, at, &end);
-            c.before = classes[next[-1]];
-            at = next;
-            if (!quoted)
-                continue;
-        }
-        if (count == GAPS_MAX - 1)
-            end = c.end;
-        gaps[count++] = (struct span){(uint32_t)(at - text), (uint32_t)(end - at)};
-        hash = mix(hash, hash_bytes(literal, (uint32_t)(at - literal)));
-        c.before = LETTER;
-        at = literal = end;
-    }
-    hash = mix(hash, hash_bytes(literal, (uint32_t)(at - literal)));
-    l->gaps_count += count;
-    return hash;
-}
-
-// --- groups
-// -----------------------------------------------------------------------------------------
+// --- groups --------------------------------------------------------------------------------------
 
 static void level_reserve(struct level *l, uint32_t count)
 {
@@ -283,14 +105,25 @@ static void level_reserve(struct level *l, uint32_t count)
     assert(l->gap_of && l->number && l->order && l->column && l->groups && l->slots);
 }
 
+// Where the gaps of the next text go.
+static struct split_span *room_for_gaps(struct level *l)
+{
+    if (l->gaps_room - l->gaps_count < SPLIT_GAPS_MAX) {
+        l->gaps_room = 2 * l->gaps_room + 4 * SPLIT_GAPS_MAX;
+        l->gaps = realloc(l->gaps, l->gaps_room * sizeof *l->gaps);
+        assert(l->gaps != NULL);
+    }
+    return l->gaps + l->gaps_count;
+}
+
 // Whether two texts have the same bytes between their gaps (X1).
-static bool is_alike(const uint8_t *text, const struct level *l, const struct span *texts,
+static bool is_alike(const uint8_t *text, const struct level *l, const struct split_span *texts,
                      uint32_t a, uint32_t b)
 {
     uint32_t gaps = l->gap_of[a + 1] - l->gap_of[a];
     if (l->gap_of[b + 1] - l->gap_of[b] != gaps)
         return false;
-    const struct span *gap_a = l->gaps + l->gap_of[a], *gap_b = l->gaps + l->gap_of[b];
+    const struct split_span *gap_a = l->gaps + l->gap_of[a], *gap_b = l->gaps + l->gap_of[b];
     uint32_t pos_a = texts[a].pos, pos_b = texts[b].pos;
     for (uint32_t i = 0; i < gaps; i++) {
         if (gap_a[i].pos - pos_a != gap_b[i].pos - pos_b ||
@@ -305,7 +138,7 @@ static bool is_alike(const uint8_t *text, const struct level *l, const struct sp
 }
 
 // Cuts all texts and finds the group of each.
-static void find_groups(const struct split_writer *w, struct level *l, const struct span *texts,
+static void find_groups(const struct split_writer *w, struct level *l, const struct split_span *texts,
                         uint32_t count, unsigned depth)
 {
     uint32_t slots = 16;
@@ -315,7 +148,9 @@ static void find_groups(const struct split_writer *w, struct level *l, const str
     l->gaps_count = l->groups_count = 0;
     l->gap_of[0] = 0;
     for (uint32_t i = 0; i < count; i++) {
-        uint64_t hash = cut(w->text, texts[i], depth, l);
+        uint32_t gaps;
+        uint64_t hash = split_cut(w->text, texts[i], depth, room_for_gaps(l), &gaps);
+        l->gaps_count += gaps;
         l->gap_of[i + 1] = (uint32_t)l->gaps_count;
         uint32_t at = (uint32_t)hash & (slots - 1);
         for (; l->slots[at] != 0; at = (at + 1) & (slots - 1)) {
@@ -353,8 +188,7 @@ static uint32_t number_templates(struct level *l, uint32_t count, uint32_t *temp
     return covered;
 }
 
-// --- lists
-// ------------------------------------------------------------------------------------------
+// --- lists ---------------------------------------------------------------------------------------
 
 struct traits {
     uint64_t bytes;
@@ -371,7 +205,7 @@ static unsigned number_of(const uint8_t *at, uint32_t len)
     return value;
 }
 
-static struct traits look_at(const uint8_t *text, const struct span *v, uint32_t count)
+static struct traits look_at(const uint8_t *text, const struct split_span *v, uint32_t count)
 {
     struct traits t = {.least = UINT32_MAX, .numbers = true};
     for (uint32_t i = 0; i < count; i++) {
@@ -382,11 +216,11 @@ static struct traits look_at(const uint8_t *text, const struct span *v, uint32_t
         t.most = len > t.most ? len : t.most;
         uint8_t all = 0;
         for (uint32_t k = 0; k < len && !t.other; k++) {
-            t.other = (classes[at[k]] & (DIGIT | HEX)) == 0;
-            all |= classes[at[k]];
+            t.other = (split_classes[at[k]] & (CLASS_DIGIT | CLASS_HEX)) == 0;
+            all |= split_classes[at[k]];
         }
-        t.hex = t.hex || (all & HEX) != 0;
-        t.numbers = t.numbers && all == DIGIT && len <= 3 && (len == 1 || at[0] != '0') &&
+        t.hex = t.hex || (all & CLASS_HEX) != 0;
+        t.numbers = t.numbers && all == CLASS_DIGIT && len <= 3 && (len == 1 || at[0] != '0') &&
                     number_of(at, len) <= UINT8_MAX;
     }
     t.numbers = t.numbers && !t.other;
@@ -394,7 +228,7 @@ static struct traits look_at(const uint8_t *text, const struct span *v, uint32_t
 }
 
 struct values {
-    struct span texts[SPLIT_CODES_MAX];
+    struct split_span texts[SPLIT_CODES_MAX];
     uint64_t hashes[SPLIT_CODES_MAX];
     uint16_t slots[VALUE_SLOTS]; // place + 1, or 0; `mask` + 1 of them are in use
     uint32_t mask, count;
@@ -402,11 +236,11 @@ struct values {
 };
 
 // The value's number; SPLIT_CODES_MAX: it is one too many.
-static uint32_t value_number(struct values *vs, const uint8_t *text, struct span v,
+static uint32_t value_number(struct values *vs, const uint8_t *text, struct split_span v,
                              uint32_t count_max)
 {
     const uint8_t *at = text + v.pos;
-    uint64_t hash = hash_bytes(at, v.len);
+    uint64_t hash = split_hash(at, v.len);
     uint32_t slot = (uint32_t)hash & vs->mask;
     for (; vs->slots[slot] != 0; slot = (slot + 1) & vs->mask) {
         uint32_t n = vs->slots[slot] - 1u;
@@ -438,7 +272,7 @@ static bool are_values_smaller(const struct values *vs, const struct traits *t, 
 }
 
 // False, and nothing put, where there are too many values.
-static bool put_values(struct split_writer *w, const struct traits *t, const struct span *v,
+static bool put_values(struct split_writer *w, const struct traits *t, const struct split_span *v,
                        uint32_t count)
 {
     struct values vs;
@@ -471,14 +305,14 @@ static bool put_values(struct split_writer *w, const struct traits *t, const str
     return true;
 }
 
-static void put_numbers(struct split_writer *w, const struct span *v, uint32_t count)
+static void put_numbers(struct split_writer *w, const struct split_span *v, uint32_t count)
 {
     put_u8(&w->parts[SPLIT_HEAD], SPLIT_NUMBERS);
     for (uint32_t i = 0; i < count; i++)
         put_u8(&w->parts[SPLIT_CODES], (uint8_t)number_of(w->text + v[i].pos, v[i].len));
 }
 
-static void put_lengths(struct buf *to, unsigned width, const struct span *v, uint32_t count)
+static void put_lengths(struct buf *to, unsigned width, const struct split_span *v, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
         for (unsigned byte = 0; byte < 1u << width; byte++)
@@ -491,7 +325,7 @@ static inline void copy(uint8_t *to, const uint8_t *from, uint32_t bytes)
     if (bytes > 8) {
         memcpy(to, from, bytes);
     } else if (bytes >= 4) {
-        uint64_t both = load(from, 4) | load(from + bytes - 4, 4) << 32;
+        uint64_t both = split_load(from, 4) | split_load(from + bytes - 4, 4) << 32;
         memcpy(to, &both, 4);
         memcpy(to + bytes - 4, (uint8_t *)&both + 4, 4);
     } else {
@@ -500,7 +334,7 @@ static inline void copy(uint8_t *to, const uint8_t *from, uint32_t bytes)
     }
 }
 
-static void put_texts(struct split_writer *w, const struct traits *t, const struct span *v,
+static void put_texts(struct split_writer *w, const struct traits *t, const struct split_span *v,
                       uint32_t count)
 {
     enum split_part part = t->other ? SPLIT_OTHER : t->hex ? SPLIT_HEX : SPLIT_DIGITS;
@@ -524,10 +358,10 @@ static void put_texts(struct split_writer *w, const struct traits *t, const stru
     w->parts[part].len += t->bytes;
 }
 
-static bool put_templates(struct split_writer *w, const struct span *v, uint32_t count,
+static bool put_templates(struct split_writer *w, const struct split_span *v, uint32_t count,
                           unsigned depth);
 
-static void put_list(struct split_writer *w, const struct span *v, uint32_t count, unsigned depth)
+static void put_list(struct split_writer *w, const struct split_span *v, uint32_t count, unsigned depth)
 {
     struct traits t = look_at(w->text, v, count);
     if (t.numbers)
@@ -538,11 +372,10 @@ static void put_list(struct split_writer *w, const struct span *v, uint32_t coun
         put_texts(w, &t, v, count);
 }
 
-// --- templates
-// --------------------------------------------------------------------------------------
+// --- templates -----------------------------------------------------------------------------------
 
 // What texts have in common at both ends, without overlapping in any.
-static void common_ends(const uint8_t *text, const struct span *v, uint32_t count,
+static void common_ends(const uint8_t *text, const struct split_span *v, uint32_t count,
                         uint32_t *front_out, uint32_t *back_out)
 {
     const uint8_t *a = text + v[0].pos, *a_end = a + v[0].len;
@@ -570,12 +403,12 @@ static void common_ends(const uint8_t *text, const struct span *v, uint32_t coun
 // any.
 static void put_column(struct split_writer *w, struct level *l, uint32_t count, unsigned depth)
 {
-    struct span *v = l->column, first = v[0];
+    struct split_span *v = l->column, first = v[0];
     uint32_t front, back;
     common_ends(w->text, v, count, &front, &back);
     bool varies = false;
     for (uint32_t i = 0; i < count; i++) {
-        v[i] = (struct span){v[i].pos + front, v[i].len - front - back};
+        v[i] = (struct split_span){v[i].pos + front, v[i].len - front - back};
         varies = varies || v[i].len > 0;
     }
     buf_put(&l->literal, w->text + first.pos, front);
@@ -598,13 +431,13 @@ static void end_template(struct split_writer *w, struct level *l)
 }
 
 // The texts `of`, which are alike.
-static void put_template(struct split_writer *w, const struct span *texts, const uint32_t *of,
+static void put_template(struct split_writer *w, const struct split_span *texts, const uint32_t *of,
                          uint32_t count, unsigned depth)
 {
     struct level *l = &w->levels[depth];
     uint32_t first = l->gap_of[of[0]], gaps = l->gap_of[of[0] + 1] - first, pos = texts[of[0]].pos;
     for (uint32_t gap = 0; gap < gaps; gap++) {
-        struct span shown = l->gaps[first + gap];
+        struct split_span shown = l->gaps[first + gap];
         buf_put(&l->literal, w->text + pos, shown.pos - pos);
         pos = shown.pos + shown.len;
         for (uint32_t i = 0; i < count; i++)
@@ -616,7 +449,7 @@ static void put_template(struct split_writer *w, const struct span *texts, const
 }
 
 // The texts `of`, which have nothing in common: a template that is one gap.
-static void put_rest(struct split_writer *w, const struct span *texts, const uint32_t *of,
+static void put_rest(struct split_writer *w, const struct split_span *texts, const uint32_t *of,
                      uint32_t count, unsigned depth)
 {
     struct level *l = &w->levels[depth];
@@ -627,7 +460,7 @@ static void put_rest(struct split_writer *w, const struct span *texts, const uin
 }
 
 // False, and nothing put, where templates say too little of the texts.
-static bool put_templates(struct split_writer *w, const struct span *texts, uint32_t count,
+static bool put_templates(struct split_writer *w, const struct split_span *texts, uint32_t count,
                           unsigned depth)
 {
     if (depth == SPLIT_DEPTH_MAX)
@@ -662,8 +495,7 @@ static bool put_templates(struct split_writer *w, const struct span *texts, uint
     return true;
 }
 
-// --- the column
-// -------------------------------------------------------------------------------------
+// --- the column ----------------------------------------------------------------------------------
 
 static bool put_part(struct split_writer *w, struct zbuf *z, int level, struct slice raw,
                      struct buf *out, struct err *err)
@@ -695,7 +527,7 @@ static void reset(struct split_writer *w, struct slice text, const uint32_t *lin
     }
     uint32_t pos = 0;
     for (uint32_t i = 0; i < count; i++) {
-        w->lines[i] = (struct span){pos, line_bytes[i]};
+        w->lines[i] = (struct split_span){pos, line_bytes[i]};
         pos += line_bytes[i];
     }
     assert(pos == text.len);

@@ -16,6 +16,12 @@
 #include <sys/stat.h>
 
 static const char *const column_names[COLUMNS_COUNT] = {"times", "lengths", "lines", "metadata"};
+static const char *const encoding_names[] = {"raw", "zstd", "split"}; // enum block_encoding
+
+static const char *encoding_name(uint8_t encoding)
+{
+    return encoding < COUNT_OF(encoding_names) ? encoding_names[encoding] : "unknown";
+}
 
 // --- segments ---------------------------------------------------------------------------------------
 
@@ -82,6 +88,23 @@ static void print_spans(const struct seg *seg, bool details)
         }
 }
 
+// What the lines of split blocks come to, and those of the others.
+static void print_split(const struct seg *seg)
+{
+    struct column_sum split = {0}, others = {0};
+    uint32_t blocks = 0, count = seg_blocks_count(seg);
+    for (uint32_t n = 0; n < count; n++) {
+        const struct column_place *lines = &seg_block_place(seg, n)->columns[COLUMN_LINES];
+        struct column_sum *sum = lines->encoding == ENCODING_SPLIT ? &split : &others;
+        blocks += lines->encoding == ENCODING_SPLIT;
+        sum->stored += lines->stored_bytes;
+        sum->raw += lines->raw_bytes;
+    }
+    if (blocks > 0)
+        printf("  lines of %u blocks are split: %.2f to 1, those of the other %u are not: %.2f to 1\n", blocks,
+               ratio(split.raw, split.stored), count - blocks, ratio(others.raw, others.stored));
+}
+
 static void print_segment(struct seg *seg, const struct seg_directory *d, bool details)
 {
     const struct seg_footer *f = seg_footer(seg);
@@ -99,6 +122,7 @@ static void print_segment(struct seg *seg, const struct seg_directory *d, bool d
     for (int c = 0; c < COLUMNS_COUNT; c++)
         printf("  %-9s %12" PRIu64 " bytes from %12" PRIu64 ": %.2f to 1\n", column_names[c], sums[c].stored,
                sums[c].raw, ratio(sums[c].raw, sums[c].stored));
+    print_split(seg);
     print_spans(seg, details);
     if (f->inputs_count > 0)
         printf("  rewritten %" PRIu64 " times\n", seg_rewrites(f->gen));
@@ -120,9 +144,10 @@ static void print_segment(struct seg *seg, const struct seg_directory *d, bool d
     }
     for (uint32_t n = 0; details && n < seg_blocks_count(seg); n++) {
         const struct block_place *p = seg_block_place(seg, n);
-        printf("  block %u at %" PRIu64 ": %u entries, %s to %s, lines %u bytes from %u\n", n, p->pos,
+        printf("  block %u at %" PRIu64 ": %u entries, %s to %s, lines %u bytes from %u (%s)\n", n, p->pos,
                p->entries_count, rfc3339(p->min_ns, from), rfc3339(p->max_ns, to),
-               p->columns[COLUMN_LINES].stored_bytes, p->columns[COLUMN_LINES].raw_bytes);
+               p->columns[COLUMN_LINES].stored_bytes, p->columns[COLUMN_LINES].raw_bytes,
+               encoding_name(p->columns[COLUMN_LINES].encoding));
     }
     buf_done(&text);
 }
@@ -167,8 +192,8 @@ static void json_segment(struct seg *seg, const struct seg_directory *d, struct 
         buf_printf(b, "%s{\"pos\":%" PRIu64 ",\"entries\":%u,\"min\":\"%" PRId64 "\",\"max\":\"%" PRId64 "\"",
                    n > 0 ? "," : "", p->pos, p->entries_count, p->min_ns, p->max_ns);
         for (int c = 0; c < COLUMNS_COUNT; c++)
-            buf_printf(b, ",\"%s\":{\"stored\":%u,\"raw\":%u}", column_names[c], p->columns[c].stored_bytes,
-                       p->columns[c].raw_bytes);
+            buf_printf(b, ",\"%s\":{\"encoding\":\"%s\",\"stored\":%u,\"raw\":%u}", column_names[c],
+                       encoding_name(p->columns[c].encoding), p->columns[c].stored_bytes, p->columns[c].raw_bytes);
         buf_put_byte(b, '}');
     }
     buf_put_cstr(b, "]}\n");

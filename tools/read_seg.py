@@ -16,6 +16,7 @@ import zstandard
 
 from read_bytes import Damaged, Reader, label_set, need, text, unpack, wrap
 from read_spans import check_entry_traces, print_spans
+from read_split import read_split
 
 DAY_BIAS = 1048576
 NS_PER_DAY = 86400 * 10**9
@@ -25,7 +26,8 @@ def read_header(data):
     r = Reader(data)
     need(r.take(4) == b"MSEG" and r.u16() == 1, "no segment of version 1")
     inputs = r.u16()
-    need(r.u64() == 0, "unknown feature")
+    features = r.u64()
+    need(features < 2, "unknown feature")
     r.u64()
     gen = r.u64()
     r.i64()
@@ -33,7 +35,7 @@ def read_header(data):
         r.u64()
     end = r.pos
     need(r.u64() == xxhash.xxh3_64_intdigest(data[:end]), "header checksum")
-    return gen, r.pos
+    return gen, features, r.pos
 
 
 def read_footer(data):
@@ -110,24 +112,35 @@ def check_filters(f, blocks):
 
 
 def read_blocks(data, f):
-    """Per block: times, lines, metadata sets of its entries; all sets as they are stored."""
+    """Per block: times, lines, metadata sets of its entries; all sets as they are stored. And whether lines of any are split."""
     at, stored, _ = f["sections"][1]
     r = Reader(f["sections"][3][2])
-    blocks, pos = [], at
+    blocks, split, pos = [], False, at
     for _ in range(f["blocks"]):
         need(r.varint() == pos, "a gap between blocks")
         count, least, greatest = r.varint(), r.i64(), r.i64()
         columns = []
-        for _ in range(4):
+        for n in range(4):
             encoding, stored_bytes, raw_bytes, check = r.u8(), r.varint(), r.varint(), r.u64()
             body = data[pos:pos + stored_bytes]
             need(check == xxhash.xxh3_64_intdigest(body), "column checksum")
-            columns.append(unpack(encoding, body, raw_bytes))
             pos += stored_bytes
+            if encoding == 2 and n == 2:
+                split = True
+                columns.append(read_split(body, line_lengths(columns[1], count), raw_bytes))
+            else:
+                columns.append(unpack(encoding, body, raw_bytes))
         blocks.append(read_block(count, least, greatest, columns))
     r.end("block table")
     need(pos == at + stored, "bytes behind the last block")
-    return blocks
+    return blocks, split
+
+
+def line_lengths(column, count):
+    r = Reader(column)
+    lengths = [r.varint() for _ in range(count)]
+    r.end("lengths")
+    return lengths
 
 
 def read_block(count, least, greatest, columns):
@@ -138,10 +151,8 @@ def read_block(count, least, greatest, columns):
         times.append(t * scale)
     r.end("times")
     need(min(times) == least and max(times) == greatest, "block times")
-    r, text, lines = Reader(columns[1]), Reader(columns[2]), []
-    for _ in range(count):
-        lines.append(text.take(r.varint()))
-    r.end("lengths")
+    text = Reader(columns[2])
+    lines = [text.take(n) for n in line_lengths(columns[1], count)]
     text.end("lines")
     r = Reader(columns[3])
     sets_count = r.varint()
@@ -222,11 +233,12 @@ def main():
     with open(args[0], "rb") as file:
         data = file.read()
     try:
-        gen, end = read_header(data)
+        gen, features, end = read_header(data)
         f = read_footer(data)
         need(f["gen"] == gen, "header and footer disagree")
         check_layout(f, end, f["at"])
-        blocks = read_blocks(data, f)
+        blocks, split = read_blocks(data, f)
+        need(features == split, "features of the header")
         check_filters(f, blocks)
         traced = read_streams(f, blocks, (lambda entry: None) if spans else print_json)
         tenants = print_spans(data, f["sections"], print if spans else lambda line: None)

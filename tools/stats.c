@@ -40,7 +40,7 @@ struct stats {
     struct costs tenants, streams, labels, services;
     uint64_t columns_stored[COLUMNS_COUNT], columns_raw[COLUMNS_COUNT];
     uint64_t file_bytes, segments, entries, line_bytes, spans, span_bytes, filters, tables,
-        references;
+        references, blocks, split_blocks, split_stored, split_raw;
     int status;
 };
 
@@ -120,6 +120,13 @@ static double density(struct stats *s, struct seg *seg, uint32_t block, bool cou
             s->columns_stored[c] += p->columns[c].stored_bytes;
             s->columns_raw[c] += p->columns[c].raw_bytes;
         }
+    }
+    const struct column_place *lines = &p->columns[COLUMN_LINES];
+    s->blocks += count;
+    if (count && lines->encoding == ENCODING_SPLIT) {
+        s->split_blocks++;
+        s->split_stored += lines->stored_bytes;
+        s->split_raw += lines->raw_bytes;
     }
     // One byte more for each line, so that empty lines have a share.
     return (double)stored / (double)(p->columns[COLUMN_LINES].raw_bytes + p->entries_count);
@@ -322,14 +329,18 @@ static void print(struct stats *s)
     if (s->json)
         buf_printf(&b,
                    "{\"segments\":%" PRIu64 ",\"file_bytes\":%" PRIu64 ",\"entries\":%" PRIu64
-                   ",\"line_bytes\":%" PRIu64 ",\"spans\":%" PRIu64
-                   ",\"parts\":{\"file\":{\"stored_bytes\":%" PRIu64 "}",
-                   s->segments, s->file_bytes, s->entries, s->line_bytes, s->spans, s->file_bytes);
+                   ",\"line_bytes\":%" PRIu64 ",\"spans\":%" PRIu64 ",\"blocks\":%" PRIu64
+                   ",\"split\":{\"blocks\":%" PRIu64 ",\"stored_bytes\":%" PRIu64 ",\"raw_bytes\":%" PRIu64
+                   "},\"parts\":{\"file\":{\"stored_bytes\":%" PRIu64 "}",
+                   s->segments, s->file_bytes, s->entries, s->line_bytes, s->spans, s->blocks, s->split_blocks,
+                   s->split_stored, s->split_raw, s->file_bytes);
     else
         buf_printf(&b,
                    "%" PRIu64 " segments with %" PRIu64 " bytes: %" PRIu64 " lines, %" PRIu64
-                   " bytes of them; %" PRIu64 " spans\nparts\n",
-                   s->segments, s->file_bytes, s->entries, s->line_bytes, s->spans);
+                   " bytes of them; %" PRIu64 " spans\n%" PRIu64 " blocks, lines of %" PRIu64
+                   " are split, %.2f to 1\nparts\n",
+                   s->segments, s->file_bytes, s->entries, s->line_bytes, s->spans, s->blocks, s->split_blocks,
+                   ratio((double)s->split_raw, (double)s->split_stored));
     for (int c = 0; c < COLUMNS_COUNT; c++)
         put_part(s, &b, column_names[c], s->columns_stored[c], s->columns_raw[c]);
     put_part(s, &b, "spans", s->span_bytes, 0);

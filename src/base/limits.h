@@ -54,6 +54,11 @@
 #define COMPACT_BLOCK_LINE_BYTES (256 * KIB)     // likewise, of compacted segments
 #define BLOCK_ENTRIES_MAX UINT32_C(65536)        // entries of one block: bounds what empty lines cost
 #define BLOCK_RAW_BYTES_MAX (64 * MIB)           // any decoded column; above is corruption
+#define SPLIT_DEPTH_MAX 3                        // lists of templates in lists of templates; above is corruption
+#define SPLIT_TEMPLATES_MAX UINT32_C(4096)       // of a block's split lines; what needs more is not split, above is corruption
+#define SPLIT_SLOTS_MAX UINT32_C(16384)          // likewise, lists and ends of templates
+#define SPLIT_VALUES_MAX UINT32_C(65536)         // likewise
+#define SPLIT_PARTS_SLACK (64 * KIB)             // decoded, they have at most the bytes of lines, 4 a line, and this
 #define FILTER_BLOCK_BYTES_MIN (4 * KIB)         // stored; a smaller block is read as fast as its filter
 #define SPAN_BLOCK_SPANS UINT32_C(2048)          // spans of one block as written; bench/README.md has the trade
 #define SPAN_BLOCK_SPANS_MAX UINT32_C(16384)     // spans of any block; above is corruption

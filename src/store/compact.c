@@ -329,7 +329,8 @@ static bool rewrite(struct compaction *c, struct seg_merge_stats *stats_out, str
                                       .now_ns = clock_wall_ns(), .pace = pace, .ctx = c, .ages = c->ages,
                                       .deletions = c->due, .deletions_count = c->due_count, .removed = c->removed};
     struct seg_writer_options write = {.dir = st->segments_dir, .path = path, .gen = c->gen, .inputs = c->gens,
-                                       .inputs_count = c->count, .level = COMPACT_LEVEL, .block_bytes = COMPACT_BLOCK_LINE_BYTES};
+                                       .inputs_count = c->count, .level = COMPACT_LEVEL, .block_bytes = COMPACT_BLOCK_LINE_BYTES,
+                                       .split_lines = true};
     AUTO(seg_merge_freep) struct seg_merge *m = NULL; // before the writer, which borrows from it
     AUTO(seg_writer_freep) struct seg_writer *w = NULL;
     c->damaged = c->count;

@@ -166,6 +166,17 @@ STAGES = ['| json | level="err" and n > 5', '| json x="a[\\"b c\\"][1]", y="leve
           '|= "a" or ip("10.0.0.0/8") |> "<_>x" | unpack']
 for i, stage in enumerate(STAGES):
     put("pipeline", "p%d" % i, '{app="x"} ' + stage + "\n" + LINES[i % len(LINES)])
+SPLIT = b"\1" + varint(3) + bytes((15, 14, 16)) + (
+    b"\1\4\2" + varint(25 << 1) + b"\5\1\5GET /\1\2\1a\1b\1 \3\3\1 \2\2ms\0" + varint(9 << 1) + b"\0\0\0\0\1\0\x0c\7\x82" + b"\0" +
+    varint(9 << 1) + b"200200404" + b"\0\0")
+put("split", "column", SPLIT)
+NESTED = b"\1" + varint(4) + bytes((7, 8, 7, 7)) + (
+    b"\3\7\0" + varint(31 << 1) + b"\5\2" + b"\1a\5\1\0\x0b\1\1-\4\1 \2\0\0\0\0" + b"\0\x34\0\0" + b"\0" * 7 + varint(11 << 1) +
+    b"\0\1\0\0\0\0\0\1\2\3\4" + varint(5 << 1) + b"\1\2\1\7\0" + varint(4 << 1) + b"1234" + varint(3 << 1) + b"abc" + varint(7 << 1) + b"x y z w")
+put("split", "nested", NESTED)
+put("split", "lines", b"\0" + "\n".join(LINES).encode("latin-1"))
+put("split", "log", b"\0" + b'10.0.0.1 - - [24/Nov/2026:10:00:00 +0000] "GET /a/b?id=123 HTTP/1.1" 200 0x1f "uvw xyz" 00012 id=4fd2bb12-1234-uvwx\n'
+    b'\xff\xc3 18446744073709551616 key="u v \\" w" /x/y1 1e5\n\n7\nsshd[123]: Failed password for root from 1.2.3.4 port 22 ssh2')
 if len(sys.argv) > 1:
     for folder, target in (("wal", "wal"), ("segments", "segment")):
         for name in sorted(os.listdir(os.path.join(sys.argv[1], folder)))[:2]:

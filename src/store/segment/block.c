@@ -4,7 +4,7 @@
  *     times     u8 e, then per entry: zigzag varint of (time / 10^e) - (previous / 10^e), the first from 0;
  *               e in {0, 3, 6, 9} is the largest that divides every time of the block
  *     lengths   per entry: varint bytes of the line
- *     lines     the lines back to back
+ *     lines     the lines back to back, or split (split.h)
  *     metadata  varint n, then n sets: varint bytes, encoded pairs; if n > 1, per entry: varint index
  *
  * B1  What is written satisfies the reader's checks: counts agree, indices are below n, every column is
@@ -16,11 +16,20 @@
 #include "base/hash.h"
 #include "base/labels.h"
 #include "base/limits.h"
+#include "store/segment/split.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-enum { SET_SLOTS_MIN = 64 };
+enum {
+    SET_SLOTS_MIN = 64,
+    // Lines are split for an eighth of their bytes or more. Writing them both ways to see costs as much again, so what was found
+    // holds for the next blocks as well, mostly of the same stream; that splitting wins, unless they come out worse by a quarter.
+    SPLIT_GAIN = 8,
+    SPLIT_WON_HOLDS = 15,
+    SPLIT_LOST_HOLDS = 3,
+    SPLIT_WORSE = 4,
+};
 
 struct block_writer {
     int level;
@@ -30,8 +39,15 @@ struct block_writer {
     size_t line_bytes;
     int64_t *times_ns; // owned, entries_room
     size_t times_room;
+    uint32_t *bytes_of; // owned, entries_room; of each line
     struct buf lengths;
     struct buf lines;
+    // Whether to split: what was found for one block, and for how many more it holds.
+    struct split_writer *split; // owned; NULL: never
+    struct buf split_lines;
+    bool split_won;
+    unsigned split_holds;
+    size_t split_won_raw, split_won_stored;
     // Metadata: distinct sets in order of appearance, and one index an entry.
     struct buf sets;
     uint32_t sets_count;
@@ -48,13 +64,14 @@ struct block_writer {
     struct buf scratch;
 };
 
-struct block_writer *block_writer_new(int level, size_t line_bytes_max)
+struct block_writer *block_writer_new(int level, size_t line_bytes_max, bool split)
 {
     struct block_writer *w = calloc(1, sizeof *w);
     assert(w != NULL);
     w->level = level;
     w->line_bytes_max = line_bytes_max;
     w->z = zbuf_new();
+    w->split = split ? split_writer_new() : NULL;
     w->slots_count = SET_SLOTS_MIN;
     w->slots = calloc(w->slots_count, sizeof *w->slots);
     assert(w->slots != NULL);
@@ -67,6 +84,9 @@ void block_writer_free(struct block_writer *w)
         return;
     zbuf_free(w->z);
     free(w->times_ns);
+    free(w->bytes_of);
+    split_writer_free(w->split);
+    buf_done(&w->split_lines);
     buf_done(&w->lengths);
     buf_done(&w->lines);
     buf_done(&w->sets);
@@ -153,18 +173,33 @@ bool block_add(struct block_writer *w, int64_t time_ns, struct slice line, struc
         w->times_room = w->times_room == 0 ? 1024 : w->times_room * 2;
         w->times_ns = realloc(w->times_ns, w->times_room * sizeof *w->times_ns);
         w->set_of = realloc(w->set_of, w->times_room * sizeof *w->set_of);
-        assert(w->times_ns != NULL && w->set_of != NULL);
+        w->bytes_of = realloc(w->bytes_of, w->times_room * sizeof *w->bytes_of);
+        assert(w->times_ns != NULL && w->set_of != NULL && w->bytes_of != NULL);
     }
     uint32_t index = set_index(w, metadata);
     bool same = w->entries_count > 0 && index == w->last_index;
     w->last_index = index;
     w->times_ns[w->entries_count] = time_ns;
     w->set_of[w->entries_count] = w->last_index;
+    w->bytes_of[w->entries_count] = (uint32_t)line.len;
     w->entries_count++;
     put_varint(&w->lengths, line.len);
     buf_put_slice(&w->lines, line);
     w->line_bytes += line.len;
     return same;
+}
+
+// Notes what was appended since `from` as a column.
+static bool note_column(struct column_place *place, enum block_encoding encoding, size_t raw_bytes, const struct buf *out,
+                        size_t from, struct err *err)
+{
+    if (out->bad || raw_bytes > BLOCK_RAW_BYTES_MAX)
+        return err_set(err, ERR_LIMIT, "block column of %zu bytes", raw_bytes);
+    *place = (struct column_place){.encoding = (uint8_t)encoding,
+                                   .raw_bytes = (uint32_t)raw_bytes,
+                                   .stored_bytes = (uint32_t)(out->len - from),
+                                   .check = hash64(slice_of(out->ptr + from, out->len - from))};
+    return true;
 }
 
 static bool put_column(struct block_writer *w, struct slice raw, struct buf *out,
@@ -173,18 +208,49 @@ static bool put_column(struct block_writer *w, struct slice raw, struct buf *out
     size_t from = out->len;
     if (!zbuf_compress(w->z, w->level, raw, out, err))
         return false;
-    place->encoding = ENCODING_ZSTD;
+    enum block_encoding encoding = ENCODING_ZSTD;
     if (out->len - from >= raw.len) { // incompressible, or tiny
         out->len = from;
         buf_put_slice(out, raw);
-        place->encoding = ENCODING_RAW;
+        encoding = ENCODING_RAW;
     }
-    if (out->bad || raw.len > BLOCK_RAW_BYTES_MAX)
-        return err_set(err, ERR_LIMIT, "block column of %zu bytes", raw.len);
-    place->raw_bytes = (uint32_t)raw.len;
-    place->stored_bytes = (uint32_t)(out->len - from);
-    place->check = hash64(slice_of(out->ptr + from, out->len - from));
-    return true;
+    return note_column(place, encoding, raw.len, out, from, err);
+}
+
+// Whether to take split lines by what was found before.
+static bool is_split_known_to_win(const struct block_writer *w)
+{
+    uint64_t stored = (uint64_t)w->split_lines.len * w->split_won_raw, before = (uint64_t)w->split_won_stored * w->lines.len;
+    return w->split_won && w->split_holds > 0 && stored <= before + before / SPLIT_WORSE;
+}
+
+// Lines as they are smaller. Where it is not known which way they are, both are tried.
+static bool put_lines(struct block_writer *w, struct buf *out, struct column_place *place, struct err *err)
+{
+    struct slice lines = buf_slice(&w->lines);
+    size_t from = out->len;
+    bool tried = w->split != NULL && (w->split_won || w->split_holds == 0) && lines.len <= BLOCK_RAW_BYTES_MAX;
+    bool split = false;
+    buf_reset(&w->split_lines);
+    if (tried && !split_write(w->split, w->z, w->level, lines, w->bytes_of, w->entries_count, &w->split_lines, &split, err))
+        return false;
+    bool known = split && is_split_known_to_win(w);
+    w->split_holds -= w->split_holds > 0;
+    if (!known) {
+        if (!put_column(w, lines, out, place, err))
+            return false;
+        if (!tried)
+            return true;
+        w->split_won = split && w->split_lines.len <= place->stored_bytes - place->stored_bytes / SPLIT_GAIN;
+        w->split_holds = w->split_won ? SPLIT_WON_HOLDS : SPLIT_LOST_HOLDS;
+        w->split_won_raw = lines.len;
+        w->split_won_stored = w->split_lines.len;
+        if (!w->split_won)
+            return true;
+    }
+    out->len = from;
+    buf_put_slice(out, buf_slice(&w->split_lines));
+    return note_column(place, ENCODING_SPLIT, lines.len, out, from, err);
 }
 
 static uint8_t time_exponent(const int64_t *times_ns, uint32_t count, int64_t *scale_out)
@@ -245,7 +311,7 @@ bool block_flush(struct block_writer *w, struct buf *out, struct block_place *pl
     encode_times(w, &w->scratch);
     if (!put_column(w, buf_slice(&w->scratch), out, &p.columns[COLUMN_TIMES], err) ||
         !put_column(w, buf_slice(&w->lengths), out, &p.columns[COLUMN_LENGTHS], err) ||
-        !put_column(w, buf_slice(&w->lines), out, &p.columns[COLUMN_LINES], err))
+        !put_lines(w, out, &p.columns[COLUMN_LINES], err))
         return false;
     buf_reset(&w->scratch);
     encode_metadata(w, &w->scratch);
@@ -387,7 +453,7 @@ bool block_decode(struct block *b, enum block_column column, const struct column
         return err_set(err, ERR_CORRUPT, "column %s: checksum does not match", names[column]);
 
     // Lines and metadata stay; the other columns are only read through.
-    uint8_t *to = column == COLUMN_LINES ? room_for(&b->line_text, &b->line_room, place->raw_bytes + 1)
+    uint8_t *to = column == COLUMN_LINES ? room_for(&b->line_text, &b->line_room, place->raw_bytes + SPLIT_PAD_BYTES)
                   : column == COLUMN_METADATA
                       ? room_for(&b->metadata_text, &b->metadata_room, place->raw_bytes + 1)
                       : NULL;
@@ -401,6 +467,11 @@ bool block_decode(struct block *b, enum block_column column, const struct column
     if (place->encoding == ENCODING_RAW && place->raw_bytes == place->stored_bytes) {
         if (stored.len > 0)
             memcpy(to, stored.ptr, stored.len);
+    } else if (place->encoding == ENCODING_SPLIT && column == COLUMN_LINES) {
+        if (!place_lines(b, place->raw_bytes))
+            return err_set(err, ERR_CORRUPT, "column lines: the lengths are of other lines");
+        if (!split_read(stored, b->line_bytes, b->entries_count, to, place->raw_bytes, z, scratch, err))
+            return err_wrap(err, "column lines");
     } else if (place->encoding != ENCODING_ZSTD) {
         return err_set(err, ERR_CORRUPT, "column %s: encoding %u is not known here", names[column],
                        place->encoding);

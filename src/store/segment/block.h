@@ -14,7 +14,11 @@
 
 enum block_column { COLUMN_TIMES, COLUMN_LENGTHS, COLUMN_LINES, COLUMN_METADATA, COLUMNS_COUNT };
 
-enum block_encoding { ENCODING_RAW = 0, ENCODING_ZSTD = 1 };
+enum block_encoding {
+    ENCODING_RAW = 0,
+    ENCODING_ZSTD = 1,
+    ENCODING_SPLIT = 2, // of lines alone: split.h
+};
 
 // One column's place; part of the segment's block table.
 struct column_place {
@@ -36,8 +40,9 @@ struct block_place {
 
 struct block_writer;
 
-// zstd level; a block is full with that many bytes of lines, or of metadata sets.
-struct block_writer *block_writer_new(int level, size_t line_bytes_max);
+// zstd level; a block is full with that many bytes of lines, or of metadata sets. split: lines are split where that makes them
+// smaller, which takes about the time of zstd's level 3.
+struct block_writer *block_writer_new(int level, size_t line_bytes_max, bool split);
 void block_writer_free(struct block_writer *w);
 // Copies the entry. The caller flushes before a limit of block_full() is passed. True when its metadata is that of the entry
 // before, in this block.

@@ -363,15 +363,15 @@ static bool put_ids(struct filter_builder *b, uint64_t bytes_max, struct buf *ou
     return true;
 }
 
-void filter_end_block(struct filter_builder *b, uint64_t stored_bytes, struct buf *out)
+void filter_end_block(struct filter_builder *b, uint64_t spared_bytes, struct buf *out)
 {
     uint8_t flags = b->has_escapes ? FLAG_ESCAPES : 0;
     size_t at = out->len;
-    b->words_share += stored_bytes / WORD_SHARE;
+    b->words_share += spared_bytes / WORD_SHARE;
     put_u8(out, 0);
-    if (stored_bytes >= FILTER_BLOCK_BYTES_MIN) {
+    if (spared_bytes >= FILTER_BLOCK_BYTES_MIN) {
         flags |= put_words(b, out) ? FLAG_WORDS : 0;
-        flags |= put_ids(b, stored_bytes / ID_SHARE, out) ? FLAG_IDS : 0;
+        flags |= put_ids(b, spared_bytes / ID_SHARE, out) ? FLAG_IDS : 0;
     }
     if (!out->bad)
         out->ptr[at] = flags;

@@ -8,7 +8,7 @@
  *
  * F1  A filter never denies text that is there: every group, address and number of a needle is one of each
  *     line that contains the needle, whatever stands around it.
- * F2  Filters take at most about one byte of fifty of what their blocks take.
+ * F2  Filters take at most about one byte of fifty of what reading their blocks costs, in bytes under zstd.
  */
 #pragma once
 
@@ -28,8 +28,8 @@ struct filter_builder *filter_builder_new(void); // aborts when out of memory
 void filter_builder_free(struct filter_builder *b);
 // Text of the next block; may be given in several pieces.
 void filter_add_text(struct filter_builder *b, struct slice text);
-// The block is complete and took so many bytes: appends its filter to `out`.
-void filter_end_block(struct filter_builder *b, uint64_t stored_bytes, struct buf *out);
+// The block is complete, and not to read it spares so many bytes: appends its filter to `out`.
+void filter_end_block(struct filter_builder *b, uint64_t spared_bytes, struct buf *out);
 
 // --- reading ----------------------------------------------------------------------------------------
 

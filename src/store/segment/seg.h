@@ -63,6 +63,7 @@ struct seg_writer_options {
     uint32_t inputs_count;
     int level; // zstd
     size_t block_bytes; // lines of one block
+    bool split_lines; // where that makes them smaller (split.h)
 };
 
 MUST_CHECK bool seg_writer_open(const struct seg_writer_options *options, struct seg_writer **w_out,

@@ -63,9 +63,9 @@ bool seg_get_header(struct slice bytes, struct seg_footer *f, size_t *header_byt
     uint64_t check = rd_u64(&r);
     if (r.bad || check != hash64(checked))
         return err_set(err, ERR_CORRUPT, "header: checksum does not match");
-    if (f->features_incompatible != 0)
+    if ((f->features_incompatible & ~SEG_FEATURES_KNOWN) != 0)
         return err_set(err, ERR_CORRUPT, "needs features 0x%" PRIx64 " that this program lacks",
-                       f->features_incompatible);
+                       f->features_incompatible & ~SEG_FEATURES_KNOWN);
     *header_bytes_out = checked.len + 8;
     return true;
 }

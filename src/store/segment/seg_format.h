@@ -15,6 +15,10 @@ enum {
 #define SEG_MAGIC UINT32_C(0x4745534d)     // "MSEG"
 #define SEG_END_MAGIC UINT32_C(0x444e4553) // "SEND"
 
+// Features that a reader must know.
+#define SEG_FEATURE_SPLIT UINT64_C(1) // lines of some block are split
+#define SEG_FEATURES_KNOWN SEG_FEATURE_SPLIT
+
 void seg_put_header(struct buf *b, const struct seg_footer *f);
 // `bytes` starts with the header and may be longer. *header_bytes_out is its length.
 MUST_CHECK bool seg_get_header(struct slice bytes, struct seg_footer *f, size_t *header_bytes_out,

@@ -94,7 +94,7 @@ bool seg_writer_open(const struct seg_writer_options *options, struct seg_writer
     w->tmp_path = join(options->path, ".tmp");
     w->level = options->level;
     w->share_bytes = options->block_bytes / 2;
-    w->block = block_writer_new(options->level, options->block_bytes);
+    w->block = block_writer_new(options->level, options->block_bytes, options->split_lines);
     w->spans = seg_spans_writer_new(options->level);
     w->filter = filter_builder_new();
     w->blocks_hash = hash_stream_new();
@@ -169,8 +169,13 @@ static bool end_block(struct seg_writer *w, struct err *err)
         return err_wrap(err, "%s", w->tmp_path);
     hash_stream_add(w->blocks_hash, slice_of(w->out.ptr + from, w->out.len - from));
     place.pos = pos;
+    const struct column_place *lines = &place.columns[COLUMN_LINES];
+    bool is_split = lines->encoding == ENCODING_SPLIT;
+    w->footer.features_incompatible |= is_split ? SEG_FEATURE_SPLIT : 0;
     seg_put_block_place(&w->block_table, &place);
-    filter_end_block(w->filter, w->out.len - from, &w->filters);
+    // A filter spares reading and decoding: split lines cost what others of twice their size do.
+    uint64_t spared = w->out.len - from + (is_split ? lines->stored_bytes : 0);
+    filter_end_block(w->filter, spared, &w->filters);
     w->blocks_count++;
     w->run_first = 0;
     return w->out.len < WRITE_BYTES || write_out(w, err);
@@ -387,6 +392,17 @@ static bool put_tables(struct seg_writer *w, struct err *err)
     return good;
 }
 
+// The header was written before it was known what a reader must know.
+static bool put_features(struct seg_writer *w, struct err *err)
+{
+    if (w->footer.features_incompatible == 0)
+        return true;
+    AUTO(buf_done) struct buf header;
+    buf_init(&header, 0);
+    seg_put_header(&header, &w->footer);
+    return fs_write_at(w->fd, w->tmp_path, 0, buf_slice(&header), err);
+}
+
 bool seg_writer_finish(struct seg_writer *w, struct index_segment *totals_out,
                        struct seg_directory **directory_out, struct err *err)
 {
@@ -398,7 +414,7 @@ bool seg_writer_finish(struct seg_writer *w, struct index_segment *totals_out,
     t->blocks = w->blocks_count;
     t->streams = w->directory.streams_count;
     seg_put_footer(&w->out, out_pos(w), &w->footer);
-    if (!write_out(w, err) || !fs_sync(w->fd, w->tmp_path, err))
+    if (!write_out(w, err) || !put_features(w, err) || !fs_sync(w->fd, w->tmp_path, err))
         return false;
     t->file_bytes = w->pos;
     if (!fs_rename(w->tmp_path, w->path, err))

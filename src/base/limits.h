@@ -69,6 +69,7 @@
 
 // --- object store ------------------------------------------------------------------------------------
 #define BLOB_PART_BYTES (16 * MIB)               // larger files are put in parts of this size; one is in memory
+#define BLOB_PIECE_BYTES (4 * MIB)               // one read of an object that is got as a whole
 #define BLOB_PARTS_MAX 10000                     // S3's own: a file of at most 160 GB
 #define BLOB_CONNECT_NS (INT64_C(5) * 1000000000) // for name, connection and TLS of one attempt
 #define BLOB_STALL_NS (INT64_C(10) * 1000000000) // an attempt with less than BLOB_STALL_BYTES a second so long is dropped
@@ -95,7 +96,6 @@
 #define FAR_REFRESH_NS (INT64_C(15) * 1000000000) // a read-only server looks for a newer one
 #define FAR_CACHE_BYTES (16 * GIB)               // local copies of what is in the bucket
 #define FAR_LIST_BYTES_MAX (256 * MIB)           // of the list of objects
-#define SNAPSHOT_PIECE_BYTES (4 * MIB)           // one read of a snapshot
 #define RETRY_PAUSE_NS (INT64_C(100) * 1000000)  // bound of the first pause, doubled up to
 #define RETRY_PAUSE_NS_MAX (INT64_C(5) * 1000000000)
 #define RETRY_AFTER_NS_MAX (INT64_C(20) * 1000000000) // a server that asks for longer is asked again all the same

@@ -515,12 +515,22 @@ static bool prepare_dirs(struct store *st, struct err *err)
     return fs_sync_dir(st->dir, err);
 }
 
+// What backup and restore leave until all of a first copy is there.
+static bool is_complete(const struct store *st, struct err *err)
+{
+    char path[STORE_PATH_BYTES];
+    bool exists;
+    (void)snprintf(path, sizeof path, "%s/" STORE_INCOMPLETE, st->dir);
+    return fs_exists(path, &exists, err) &&
+           (!exists || err_set(err, ERR_INPUT, "%s: a backup or restore into it was cut short: run it again", st->dir));
+}
+
 bool store_open(const struct store_options *options, struct store **store_out, struct err *err)
 {
     AUTO(store_closep) struct store *st = store_new(options);
     if (!set_paths(st, options->dir, err))
         return false;
-    if (!options->read_only && !prepare_dirs(st, err))
+    if (!is_complete(st, err) || (!options->read_only && !prepare_dirs(st, err)))
         return false;
     st->manifest = manifest_new(0);
     if (options->bucket != NULL && !far_attach(st, err))
@@ -529,13 +539,13 @@ bool store_open(const struct store_options *options, struct store **store_out, s
         return err_wrap(err, "%s", st->dir);
     if (st->far == NULL && !far_explain(st, err))
         return false;
-    if (st->far != NULL && options->read_only) {
+    if (st->far != NULL && options->read_only && options->scratch_dir == NULL) {
         if (!replica_open(st, err))
             return false;
         *store_out = MOVE(st);
         return true;
     }
-    if (!recover(st, err) || (st->far != NULL && !far_adopt(st, err)))
+    if (!recover(st, err) || (st->far != NULL && !options->read_only && !far_adopt(st, err)))
         return err_wrap(err, "%s", st->dir);
     if (!options->read_only) {
         // A full disk must not keep the data from being read: pushes try again, and say why.

@@ -121,15 +121,20 @@ struct store_options {
     int64_t far_grace_ns;      // 0: FAR_GRACE_NS
     int64_t far_refresh_ns;    // read_only with a bucket: 0: FAR_REFRESH_NS
     bool rebuild_index;        // drop the index and make it anew from the segments
-    // With a bucket: a store over the index that the bucket's writer publishes; `dir` is for copies of it alone.
-    // Else offline reading: never writes to `dir`, takes no lock; the index is built in `scratch_dir`.
+    // With a bucket and no scratch_dir: a store over the index that the bucket's writer publishes; `dir` is for copies of it alone.
+    // Else offline reading: never writes to `dir`, takes no lock; the index is built in `scratch_dir`, of the files and of what is live
+    // in the bucket, if there is one (far_live.h).
     bool read_only;
-    const char *scratch_dir;   // read_only without a bucket: an empty directory for the temporary index
+    const char *scratch_dir;   // read_only: an empty directory for the temporary index
+    uint64_t bucket_gen;       // with scratch_dir and a bucket: of it that segment alone; 0: all
     bool verify_deep;          // store_verify(): verify_deep.c too
     // Called by the keeper thread for what has no caller: seals, retries, damage found. May be NULL.
     void (*report)(void *ctx, bool failure, const char *text);
     void *report_ctx;
 };
+
+// A file in a directory that is not the whole of what is to be copied into it: it is not opened.
+#define STORE_INCOMPLETE "incomplete"
 
 // Recovers what a crash left (recover.c lists it) and starts the keeper. On false nothing runs and the
 // lock is free. ERR_BUSY: another process has the lock.
@@ -433,13 +438,14 @@ struct store_verify_stats {
     uint64_t wals, wal_records;
     uint64_t segments, segment_bytes, blocks, entries;
     uint64_t span_blocks, spans;
-    uint64_t far_segments; // in a bucket alone: not read
+    uint64_t far_segments; // elsewhere alone and not read: in a bucket, or on the disk of a bucket's writer
     uint64_t streams; // rows of the index compared, one per stream and segment
     uint64_t problems;
 };
 
 // Reads everything in a data directory (options: dir, decode, decode_ctx) and compares: every checksum,
 // every record, every row of the index against the segments (with options.read_only there need not be an index: it is passed by).
+// With options.bucket (and read_only, scratch_dir, bucket_gen) likewise what is live there, against the index if one is published.
 // Takes no lock and writes nothing; a server may run. problem() is told each finding; progress() (may be NULL) each file before it is read.
 // False only when the directory could not be read at all.
 MUST_CHECK bool store_verify(const struct store_options *options,

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/hash.h"
 #include "base/limits.h"
 #include "base/metric.h"
 #include "store/blob/s3.h"
@@ -242,6 +243,30 @@ bool blob_get(struct blob_store *bs, const char *key, uint64_t pos, void *to, si
         return false;
     metric_add(COUNTER_S3_GOT_BYTES, bytes);
     return true;
+}
+
+bool blob_get_file(struct blob_store *bs, const char *key, uint64_t bytes, const char *path,
+                   uint64_t *check_out, struct err *err)
+{
+    AUTO(fs_closep) int fd = -1;
+    AUTO(buf_done) struct buf b;
+    buf_init(&b, 0);
+    uint8_t *piece = buf_reserve(&b, BLOB_PIECE_BYTES);
+    assert(piece != NULL);
+    if (!fs_create(path, true, &fd, err))
+        return false;
+    struct hash_stream *h = hash_stream_new();
+    bool good = true;
+    for (uint64_t pos = 0; good && pos < bytes; pos += BLOB_PIECE_BYTES) {
+        size_t len = bytes - pos < BLOB_PIECE_BYTES ? (size_t)(bytes - pos) : BLOB_PIECE_BYTES;
+        good = blob_get(bs, key, pos, piece, len, err) &&
+               fs_write_at(fd, path, pos, slice_of(piece, len), err);
+        if (good)
+            hash_stream_add(h, slice_of(piece, len));
+    }
+    *check_out = hash_stream_value(h);
+    hash_stream_free(h);
+    return good && fs_sync(fd, path, err);
 }
 
 bool blob_get_whole(struct blob_store *bs, const char *key, size_t bytes_max, struct buf *to,

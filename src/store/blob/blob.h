@@ -79,6 +79,10 @@ MUST_CHECK bool blob_put_if(struct blob_store *bs, const char *key, struct slice
 // Exactly `bytes` bytes from `pos`. An object that ends before is ERR_CORRUPT.
 MUST_CHECK bool blob_get(struct blob_store *bs, const char *key, uint64_t pos, void *to,
                          size_t bytes, struct err *err);
+// An object of that length into a file, which is made anew and synced. *check_out: XXH3-64 of its
+// bytes. On false the file may be there.
+MUST_CHECK bool blob_get_file(struct blob_store *bs, const char *key, uint64_t bytes,
+                              const char *path, uint64_t *check_out, struct err *err);
 // A whole object of at most bytes_max, appended to `to`; a larger one is ERR_LIMIT.
 MUST_CHECK bool blob_get_whole(struct blob_store *bs, const char *key, size_t bytes_max,
                                struct buf *to, struct blob_info *info_out, struct err *err);

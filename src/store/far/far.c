@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/metric.h"
+#include "store/far/far_live.h"
 #include "store/retain.h"
 #include "store/segment/seg_format.h"
 #include "store/state.h"
@@ -85,8 +86,11 @@ static bool directory_has_data(struct store *st, bool *any_out, struct err *err)
 static bool meet(struct far *far, struct err *err)
 {
     bool there, data;
-    if (!lease_look(far, &there, far->store_id, err) || !directory_has_data(far->st, &data, err))
+    enum far_kind kind;
+    if (!lease_look(far, &there, far->store_id, err) || !far_kind(far->bs, &kind, err) || !directory_has_data(far->st, &data, err))
         return err_wrap(err, "whether it is in use has to be known before the first push");
+    if (kind == FAR_BACKUP)
+        return err_set(err, ERR_INPUT, "%s is a backup: restore it (mstore-dump restore) and start on that", blob_name(far->bs));
     if (there && data)
         return err_set(err, ERR_INPUT, "%s has a store already, and %s has data of another: take another prefix, or an "
                        "empty directory", blob_name(far->bs), far->st->dir);
@@ -129,6 +133,7 @@ bool far_attach(struct store *st, struct err *err)
     bool known = false;
     if (!blob_open(st->options.bucket, &far->bs, err))
         return false;
+    far->list_bucket = st->options.read_only && st->options.scratch_dir != NULL;
     if (st->options.read_only)
         return true;
     if (!read_bucket_file(far, &known, err))

@@ -17,26 +17,6 @@
 #include <stdlib.h>
 
 enum { CURRENT_BYTES_MAX = 1024 };
-#define COPY_BYTES (1 * MIB)
-
-static bool hash_file(int fd, const char *path, uint64_t bytes, uint64_t *check_out, struct err *err)
-{
-    AUTO(buf_done) struct buf b;
-    buf_init(&b, 0);
-    uint8_t *piece = buf_reserve(&b, COPY_BYTES);
-    assert(piece != NULL);
-    struct hash_stream *h = hash_stream_new();
-    bool good = true;
-    for (uint64_t pos = 0; good && pos < bytes; pos += COPY_BYTES) {
-        size_t len = bytes - pos < COPY_BYTES ? (size_t)(bytes - pos) : COPY_BYTES;
-        good = fs_read_at(fd, path, pos, piece, len, err);
-        if (good)
-            hash_stream_add(h, slice_of(piece, len));
-    }
-    *check_out = hash_stream_value(h);
-    hash_stream_free(h);
-    return good;
-}
 
 // --- publishing -------------------------------------------------------------------------------------
 
@@ -45,7 +25,7 @@ static bool put_snapshot(struct far *far, const char *path, struct snapshot *s, 
     AUTO(fs_closep) int fd = -1;
     (void)snprintf(s->key, sizeof s->key, "index/%016" PRIx64 ".mdb", (uint64_t)clock_wall_ns());
     return fs_open_read(path, &fd, err) && fs_bytes(fd, path, &s->bytes, err) &&
-           hash_file(fd, path, s->bytes, &s->check, err) &&
+           hash64_file(fd, path, s->bytes, &s->check, err) &&
            blob_put_file(far->bs, s->key, fd, path, s->bytes, err);
 }
 
@@ -174,24 +154,8 @@ bool snapshot_find(struct blob_store *bs, struct snapshot *out, struct err *err)
 
 bool snapshot_fetch(struct blob_store *bs, const struct snapshot *s, const char *path, struct err *err)
 {
-    AUTO(fs_closep) int fd = -1;
-    AUTO(buf_done) struct buf b;
-    buf_init(&b, 0);
-    uint8_t *piece = buf_reserve(&b, SNAPSHOT_PIECE_BYTES);
-    assert(piece != NULL);
-    if (!fs_create(path, true, &fd, err))
+    uint64_t check;
+    if (!blob_get_file(bs, s->key, s->bytes, path, &check, err))
         return false;
-    struct hash_stream *h = hash_stream_new();
-    bool good = true;
-    for (uint64_t pos = 0; good && pos < s->bytes; pos += SNAPSHOT_PIECE_BYTES) {
-        size_t len = s->bytes - pos < SNAPSHOT_PIECE_BYTES ? (size_t)(s->bytes - pos) : SNAPSHOT_PIECE_BYTES;
-        good = blob_get(bs, s->key, pos, piece, len, err) && fs_write_at(fd, path, pos, slice_of(piece, len), err);
-        if (good)
-            hash_stream_add(h, slice_of(piece, len));
-    }
-    uint64_t check = hash_stream_value(h);
-    hash_stream_free(h);
-    if (good && check != s->check)
-        return err_set(err, ERR_CORRUPT, "%s%s: checksum does not match", blob_name(bs), s->key);
-    return good;
+    return check == s->check || err_set(err, ERR_CORRUPT, "%s%s: checksum does not match", blob_name(bs), s->key);
 }

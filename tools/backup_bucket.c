@@ -172,7 +172,7 @@ static bool send_segments(struct backup *b, struct far_live *next, struct err *e
             continue;
         if (b->progress)
             fprintf(stderr, "\r\033[K%s", key);
-        if (!blob_put_file(p->bs, key, pin->fd, key, pin->item.bytes, err))
+        if (!blob_put_file(p->bs, key, pin->fd, key, pin->item.bytes, BLOB_ANYTHING, err))
             return false;
         b->segments_new++;
         b->bytes_new += pin->item.bytes;
@@ -193,7 +193,7 @@ static bool send_file(struct blob_store *bs, const char *path, void (*key_of)(co
     key_of(item, key);
     if (blob_head(bs, key, &info, err) && info.bytes == item->bytes)
         return true;
-    return blob_put_file(bs, key, fd, path, item->bytes, err);
+    return blob_put_file(bs, key, fd, path, item->bytes, BLOB_ANYTHING, err);
 }
 
 // What was copied into the scratch directory.

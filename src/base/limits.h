@@ -83,7 +83,8 @@
 #define SOURCE_GAP_BYTES (16 * KIB)              // reads of an object so near to each other are a scan
 #define SOURCE_AHEAD_BYTES (4 * MIB)             // window of a scan, one a thread
 #define LEASE_NS (INT64_C(60) * 1000000000)      // a writer that is silent for longer has left the bucket
-#define LEASE_MARGIN_NS (INT64_C(10) * 1000000000) // nothing is begun so shortly before its end
+#define LEASE_NS_MIN (INT64_C(3) * 1000000000)
+#define LEASE_MARGIN_SHARE 6                      // nothing is begun in this last part of it
 #define LEASE_SKEW_NS (INT64_C(10) * 1000000000) // by which clocks may differ
 #define LEASE_PAUSE_NS (INT64_C(5) * 1000000000) // between attempts to get it
 #define LEASE_WEAK_WAIT_NS (INT64_C(2) * 1000000000) // before a second look, where the server ignores conditions

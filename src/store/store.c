@@ -85,8 +85,17 @@ static bool may_write(const struct store *st, struct err *err)
            err_set(err, ERR_FULL, "this server is read-only: ask the one that writes to the bucket");
 }
 
+// What is pushed to a directory whose bucket somebody else writes to would never get there.
+static bool is_writer(struct store *st, struct err *err)
+{
+    return st->far == NULL || !atomic_load_explicit(&st->far->superseded, memory_order_relaxed) ||
+           err_set(err, ERR_FULL, "%s has another writer now: push to that one", blob_name(st->far->bs));
+}
+
 static bool disk_has_room(struct store *st, struct err *err)
 {
+    if (!is_writer(st, err))
+        return false;
     if (st->far != NULL && atomic_load_explicit(&st->far->full, memory_order_relaxed))
         return err_set(err, ERR_FULL, "segments that are not in the bucket yet take more than --max-bytes");
     if (!atomic_load_explicit(&st->disk_low, memory_order_relaxed))
@@ -439,6 +448,8 @@ static struct store *store_new(const struct store_options *options)
         st->options.far_snapshot_ns = FAR_SNAPSHOT_NS;
     if (st->options.far_grace_ns == 0)
         st->options.far_grace_ns = FAR_GRACE_NS;
+    if (st->options.far_lease_ns == 0)
+        st->options.far_lease_ns = LEASE_NS;
     if (st->options.far_refresh_ns == 0)
         st->options.far_refresh_ns = FAR_REFRESH_NS;
     st->lock_fd = -1;

@@ -119,6 +119,7 @@ struct store_options {
     uint64_t cache_bytes;      // of local copies of segments that are in the bucket; 0: none is kept
     int64_t far_snapshot_ns;   // 0: FAR_SNAPSHOT_NS
     int64_t far_grace_ns;      // 0: FAR_GRACE_NS
+    int64_t far_lease_ns;      // 0: LEASE_NS; at least LEASE_NS_MIN
     int64_t far_refresh_ns;    // read_only with a bucket: 0: FAR_REFRESH_NS
     bool rebuild_index;        // drop the index and make it anew from the segments
     // With a bucket and no scratch_dir: a store over the index that the bucket's writer publishes; `dir` is for copies of it alone.
@@ -182,6 +183,9 @@ MUST_CHECK bool store_plan(struct store *store, bool (*visit)(void *ctx, const s
 
 // ERR_FULL / ERR_IO with the reason while pushes are refused; true otherwise. Never blocks.
 bool store_writable(struct store *store, struct err *err);
+
+// False, with the reason, while uploads to the bucket, its lease, or reading its index fail. Pushes and queries of what is here go on.
+bool store_bucket_works(struct store *store, struct err *err);
 
 struct store_stats {
     uint64_t generation_open;

@@ -164,12 +164,35 @@ static void fill_info(const struct transport_answer *a, uint64_t bytes, struct b
     (void)snprintf(out->etag, sizeof out->etag, "%s", a->etag);
 }
 
-bool blob_put(struct blob_store *bs, const char *key, struct slice bytes, struct err *err)
+bool s3_condition(const char *want, char header[S3_CONDITION_BYTES])
+{
+    if (want == BLOB_ANYTHING)
+        return false;
+    if (want[0] == '\0')
+        (void)snprintf(header, S3_CONDITION_BYTES, "If-None-Match: *");
+    else
+        (void)snprintf(header, S3_CONDITION_BYTES, "If-Match: %s", want);
+    return true;
+}
+
+// An object that was to be replaced and is gone is not what it was.
+static bool is_refused(const char *want, struct err *err)
+{
+    if (want != BLOB_ANYTHING && want[0] != '\0' && err->code == ERR_NOT_FOUND)
+        err->code = ERR_BUSY;
+    return false;
+}
+
+bool blob_put(struct blob_store *bs, const char *key, struct slice bytes, const char *want,
+              struct err *err)
 {
     assert(bytes.len <= BLOB_PART_BYTES);
     AUTO(s3_answer_donep) struct transport_answer answer;
     transport_answer_init(&answer);
-    return s3_put_bytes(bs, &(struct s3_call){.what = "put", .key = key}, bytes, &answer, err);
+    char condition[S3_CONDITION_BYTES];
+    struct s3_call call = {.what = "put", .key = key, .headers = {condition}};
+    call.headers_count = s3_condition(want, condition);
+    return s3_put_bytes(bs, &call, bytes, &answer, err) || is_refused(want, err);
 }
 
 bool blob_put_if(struct blob_store *bs, const char *key, struct slice bytes, const char *etag,
@@ -178,11 +201,10 @@ bool blob_put_if(struct blob_store *bs, const char *key, struct slice bytes, con
     assert(bytes.len <= BLOB_PART_BYTES);
     AUTO(s3_answer_donep) struct transport_answer answer;
     transport_answer_init(&answer);
-    char condition[BLOB_ETAG_BYTES + 32] = "If-None-Match: *";
-    if (etag != NULL)
-        (void)snprintf(condition, sizeof condition, "If-Match: %s", etag);
+    char condition[S3_CONDITION_BYTES];
     struct s3_call call = {
-        .what = "put", .key = key, .headers = {condition}, .headers_count = 1, .status_fine = 412};
+        .what = "put", .key = key, .headers = {condition}, .unguarded = true, .status_fine = 412};
+    call.headers_count = s3_condition(etag != NULL ? etag : BLOB_NOTHING, condition);
     if (!s3_put_bytes(bs, &call, bytes, &answer, err)) {
         if (etag == NULL || err->code != ERR_NOT_FOUND)
             return false;
@@ -195,7 +217,7 @@ bool blob_put_if(struct blob_store *bs, const char *key, struct slice bytes, con
 }
 
 static bool put_small_file(struct blob_store *bs, const char *key, int fd, const char *path,
-                           size_t bytes, struct err *err)
+                           size_t bytes, const char *want, struct err *err)
 {
     AUTO(buf_done) struct buf all;
     buf_init(&all, 0);
@@ -203,16 +225,16 @@ static bool put_small_file(struct blob_store *bs, const char *key, int fd, const
     if (memory == NULL)
         return err_set(err, ERR_LIMIT, "no memory for %s", path);
     return fs_read_at(fd, path, 0, memory, bytes, err) &&
-           blob_put(bs, key, slice_of(memory, bytes), err);
+           blob_put(bs, key, slice_of(memory, bytes), want, err);
 }
 
 bool blob_put_file(struct blob_store *bs, const char *key, int fd, const char *path, uint64_t bytes,
-                   struct err *err)
+                   const char *want, struct err *err)
 {
     struct blob_info info;
-    if (bytes <= BLOB_PART_BYTES ? !put_small_file(bs, key, fd, path, (size_t)bytes, err)
-                                 : !multipart_put_file(bs, key, fd, path, bytes, err))
-        return false;
+    if (bytes <= BLOB_PART_BYTES ? !put_small_file(bs, key, fd, path, (size_t)bytes, want, err)
+                                 : !multipart_put_file(bs, key, fd, path, bytes, want, err))
+        return is_refused(want, err);
     if (!blob_head(bs, key, &info, err))
         return false;
     return info.bytes == bytes ||

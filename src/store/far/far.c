@@ -58,9 +58,10 @@ static bool read_bucket_file(struct far *far, bool *there_out, struct err *err)
     *there_out = false;
     if (!fs_read_file(path, BUCKET_FILE_BYTES_MAX - 1, &text, &len, err))
         return err->code == ERR_NOT_FOUND;
-    int n = sscanf(text, "%4095s\nstore %32[0-9a-f]\nwriter %32[0-9a-f]\n", name, far->store_id, far->writer_id);
+    int n = sscanf(text, "%4095s\nstore %32[0-9a-f]\nwriter %32[0-9a-f]\nmet %127[^\n]\n", name, far->store_id, far->writer_id,
+                   far->met_etag); // the last line may be missing
     free(text);
-    if (n != 3)
+    if (n < 3)
         return err_set(err, ERR_CORRUPT, "%s cannot be read", path);
     if (strcmp(name, blob_name(far->bs)) != 0)
         return err_set(err, ERR_INPUT, "the segments of %s are in %s, not in %s", far->st->dir, name, blob_name(far->bs));
@@ -115,6 +116,11 @@ bool far_explain(struct store *st, struct err *err)
     return true;
 }
 
+static bool may_write(void *ctx)
+{
+    return lease_held(ctx);
+}
+
 bool far_attach(struct store *st, struct err *err)
 {
     struct far *far = calloc(1, sizeof *far);
@@ -123,6 +129,7 @@ bool far_attach(struct store *st, struct err *err)
     atomic_init(&far->lease_until_ns, 0);
     atomic_init(&far->commits, 0);
     atomic_init(&far->full, false);
+    atomic_init(&far->superseded, false);
     pthread_mutex_init(&far->lock, NULL);
     pthread_condattr_t mono;
     pthread_condattr_init(&mono);
@@ -131,7 +138,10 @@ bool far_attach(struct store *st, struct err *err)
     pthread_condattr_destroy(&mono);
     st->far = far;
     bool known = false;
-    if (!blob_open(st->options.bucket, &far->bs, err))
+    struct blob_options options = *st->options.bucket;
+    options.may_write = may_write;
+    options.may_write_ctx = far;
+    if (!blob_open(&options, &far->bs, err))
         return false;
     far->list_bucket = st->options.read_only && st->options.scratch_dir != NULL;
     if (st->options.read_only)
@@ -151,6 +161,8 @@ bool far_adopt(struct store *st, struct err *err)
     (void)snprintf(tmp, sizeof tmp, "%s.tmp", path);
     int len = snprintf(text, sizeof text, "%s\nstore %s\nwriter %s\n", blob_name(st->far->bs), st->far->store_id,
                        st->far->writer_id);
+    if (st->far->met_etag[0] != '\0')
+        len += snprintf(text + len, sizeof text - (size_t)len, "met %s\n", st->far->met_etag);
     AUTO(fs_closep) int fd = -1;
     return fs_create(tmp, true, &fd, err) && fs_write_at(fd, tmp, 0, slice_of(text, (size_t)len), err) &&
            fs_sync(fd, tmp, err) && fs_rename(tmp, path, err) && fs_sync_dir(st->dir, err);
@@ -235,28 +247,42 @@ static bool is_same(struct far *far, const char *key, int fd, const char *path, 
     return true;
 }
 
+// Whether the segment is there already. ERR_CORRUPT: another one is.
+static bool is_uploaded(struct far *far, const char *key, int fd, const char *path, uint64_t bytes, bool *there_out,
+                        struct err *err)
+{
+    struct blob_info info;
+    *there_out = false;
+    if (!blob_head(far->bs, key, &info, err))
+        return err->code == ERR_NOT_FOUND;
+    return is_same(far, key, fd, path, bytes, info.bytes, there_out, err) &&
+           (*there_out || err_set(err, ERR_CORRUPT, "%s%s is another segment of that number", blob_name(far->bs), key));
+}
+
 // Puts the object, unless it is there already from an attempt whose commit did not come about (F2).
 static bool upload(struct far *far, const struct manifest_segment *s, struct err *err)
 {
     char key[SEG_KEY_BYTES];
     const char *path = seg_path(s->seg);
     uint64_t bytes;
-    struct blob_info info;
+    bool there;
     AUTO(fs_closep) int fd = -1;
     seg_object_key(s->row.gen, key);
-    if (!fs_open_read(path, &fd, err) || !fs_bytes(fd, path, &bytes, err))
+    if (!fs_open_read(path, &fd, err) || !fs_bytes(fd, path, &bytes, err) ||
+        !is_uploaded(far, key, fd, path, bytes, &there, err))
         return false;
-    if (blob_head(far->bs, key, &info, err)) {
-        bool same;
-        if (!is_same(far, key, fd, path, bytes, info.bytes, &same, err))
-            return false;
-        return same || err_set(err, ERR_CORRUPT, "%s%s is another segment of that number", blob_name(far->bs), key);
-    }
-    if (err->code != ERR_NOT_FOUND)
-        return false;
+    if (there)
+        return true;
     int64_t begun_ns = clock_mono_ns();
-    if (!blob_put_file(far->bs, key, fd, path, bytes, err))
-        return false;
+    if (!blob_put_file(far->bs, key, fd, path, bytes, BLOB_NOTHING, err)) {
+        struct err put = *err; // by an attempt whose answer was lost?
+        if (err->code != ERR_BUSY || !is_uploaded(far, key, fd, path, bytes, &there, err))
+            return false;
+        if (!there) {
+            *err = put;
+            return false;
+        }
+    }
     metric_add(COUNTER_S3_UPLOADS, 1);
     metric_observe_ns(HISTOGRAM_S3_UPLOAD_SECONDS, clock_mono_ns() - begun_ns);
     return true;
@@ -353,17 +379,42 @@ static bool turn(struct far *far, struct err *err)
     return upload_all(far, err) && (!lease_held(far) || (far_deletions_put(far, err) && snapshot_publish(far, err) && delete_gone(far, err)));
 }
 
-void far_tell(struct far *far, struct far_told *told, const struct err *why, const char *again)
+void far_tell(struct far *far, enum far_work work, const struct err *why, const char *again)
 {
+    if (why != NULL && why->code == ERR_CANCELLED)
+        return;
     int64_t now_ns = clock_mono_ns();
-    if (why == NULL) {
-        if (told->failing)
-            store_report(far->st, false, again);
-        told->failing = false;
-    } else if (why->code != ERR_CANCELLED && (!told->failing || now_ns - told->told_ns >= FAR_TELL_NS)) {
-        store_report(far->st, true, why->text);
-        *told = (struct far_told){.failing = true, .told_ns = now_ns};
+    pthread_mutex_lock(&far->lock);
+    struct far_told *told = &far->told[work];
+    bool tell = why == NULL ? told->failing : !told->failing || now_ns - told->told_ns >= FAR_TELL_NS;
+    told->failing = why != NULL;
+    if (why != NULL)
+        told->why = *why;
+    if (tell)
+        told->told_ns = now_ns;
+    bool failing = false;
+    for (int i = 0; i < FAR_WORKS; i++)
+        failing = failing || far->told[i].failing;
+    pthread_mutex_unlock(&far->lock);
+    metric_set(GAUGE_S3_FAILING, failing);
+    if (tell)
+        store_report(far->st, why != NULL, why != NULL ? why->text : again);
+}
+
+bool store_bucket_works(struct store *st, struct err *err)
+{
+    struct far *far = st->far;
+    bool good = true;
+    if (far == NULL)
+        return true;
+    pthread_mutex_lock(&far->lock);
+    for (int i = 0; i < FAR_WORKS && good; i++) {
+        good = !far->told[i].failing;
+        if (!good)
+            *err = far->told[i].why;
     }
+    pthread_mutex_unlock(&far->lock);
+    return good;
 }
 
 // Waits for work, a stop, or the end of the pause. False to stop.
@@ -388,14 +439,13 @@ static void *uploader_main(void *arg)
     struct far *far = arg;
     int64_t pause_ns = FAR_PAUSE_NS;
     bool good = true;
-    struct far_told told = {0};
     while (wait_for_turn(far, pause_ns, !good)) {
         struct err why;
         look(far);
         if (!lease_held(far))
             continue;
         good = turn(far, &why);
-        far_tell(far, &told, good ? NULL : &why, "the bucket takes segments again");
+        far_tell(far, FAR_UPLOADS, good ? NULL : &why, "the bucket takes segments again");
         look(far);
         pause_ns = good ? FAR_PAUSE_NS : pause_ns * 2 < FAR_PAUSE_NS_MAX ? pause_ns * 2 : FAR_PAUSE_NS_MAX;
     }

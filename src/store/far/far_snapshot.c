@@ -26,15 +26,15 @@ static bool put_snapshot(struct far *far, const char *path, struct snapshot *s, 
     (void)snprintf(s->key, sizeof s->key, "index/%016" PRIx64 ".mdb", (uint64_t)clock_wall_ns());
     return fs_open_read(path, &fd, err) && fs_bytes(fd, path, &s->bytes, err) &&
            hash64_file(fd, path, s->bytes, &s->check, err) &&
-           blob_put_file(far->bs, s->key, fd, path, s->bytes, err);
+           blob_put_file(far->bs, s->key, fd, path, s->bytes, BLOB_NOTHING, err);
 }
 
-static bool put_current(struct far *far, const struct snapshot *s, struct err *err)
+static bool put_current(struct far *far, const struct snapshot *s, const char *want, struct err *err)
 {
     char text[CURRENT_BYTES_MAX];
     int len = snprintf(text, sizeof text, "mstore index 1\nkey %s\nbytes %" PRIu64 "\ncheck %016" PRIx64 "\n", s->key,
                        s->bytes, s->check);
-    return blob_put(far->bs, "index/current", slice_of(text, (size_t)len), err);
+    return blob_put(far->bs, "index/current", slice_of(text, (size_t)len), want, err);
 }
 
 struct old_snapshots {
@@ -102,9 +102,11 @@ static bool copy_index(struct far *far, const char *path, uint64_t number, bool 
 static bool publish(struct far *far, const char *path, struct err *err)
 {
     struct snapshot s = {0}, before = {0};
-    if (!snapshot_find(far->bs, &before, err) && err->code != ERR_NOT_FOUND && err->code != ERR_CORRUPT)
+    bool there = snapshot_find(far->bs, &before, err), none = !there && err->code == ERR_NOT_FOUND;
+    if (!there && !none && err->code != ERR_CORRUPT)
         return false;
-    if (!put_snapshot(far, path, &s, err) || !put_current(far, &s, err))
+    const char *want = none ? BLOB_NOTHING : there && before.etag[0] != '\0' ? before.etag : BLOB_ANYTHING;
+    if (!put_snapshot(far, path, &s, err) || !put_current(far, &s, want, err))
         return err_wrap(err, "publish the index");
     far->snapshot_mono_ns = clock_mono_ns();
     return remove_old(far, s.key, before.key, err);
@@ -148,6 +150,7 @@ bool snapshot_find(struct blob_store *bs, struct snapshot *out, struct err *err)
     if (sscanf((const char *)b.ptr, "mstore index 1\nkey %63[a-z0-9/.]\nbytes %" SCNu64 "\ncheck %" SCNx64 "\n", s.key,
                &s.bytes, &s.check) != 3)
         return err_set(err, ERR_CORRUPT, "%sindex/current names no snapshot", blob_name(bs));
+    (void)snprintf(s.etag, sizeof s.etag, "%s", info.etag);
     *out = s;
     return true;
 }

@@ -174,11 +174,10 @@ static bool refresh(struct store *st, struct err *err)
 static void *refresh_main(void *arg)
 {
     struct store *st = arg;
-    struct far_told told = {0};
     while (far_pause(st->far, st->options.far_refresh_ns)) {
         struct err why;
         bool good = refresh(st, &why);
-        far_tell(st->far, &told, good ? NULL : &why, "the bucket's index is read again");
+        far_tell(st->far, FAR_REFRESHES, good ? NULL : &why, "the bucket's index is read again");
     }
     return NULL;
 }

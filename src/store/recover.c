@@ -573,13 +573,6 @@ static void report_lost(struct recovery *r, const struct found *f)
     report(r, "%s: the index names this segment and the file is missing", path);
 }
 
-static int by_age(const void *a, const void *b)
-{
-    uint64_t x = seg_age(((const struct manifest_segment *)a)->row.gen);
-    uint64_t y = seg_age(((const struct manifest_segment *)b)->row.gen);
-    return (x > y) - (x < y);
-}
-
 static void fill_manifest(struct recovery *r)
 {
     struct store *st = r->st;
@@ -598,7 +591,6 @@ static void fill_manifest(struct recovery *r)
             f->seg = segment_of(r, f);
         segments[count++] = (struct manifest_segment){f->seg, f->row};
     }
-    qsort(segments, count, sizeof *segments, by_age);
     manifest_unref(st->manifest);
     st->manifest = manifest_of(r->manifest, r->heads, segments, count);
     st->frozen_count = r->heads->heads_count;

@@ -39,6 +39,14 @@ void store_segment_path(const struct store *st, uint64_t gen, char out[STORE_PAT
     (void)snprintf(out, STORE_PATH_BYTES, "%s/%016" PRIx64 ".seg", st->segments_dir, gen);
 }
 
+struct manifest *store_manifest(struct store *st)
+{
+    pthread_mutex_lock(&st->manifest_lock);
+    struct manifest *m = manifest_ref(st->manifest);
+    pthread_mutex_unlock(&st->manifest_lock);
+    return m;
+}
+
 void store_report(const struct store *st, bool failure, const char *text)
 {
     if (st->options.report != NULL)
@@ -403,9 +411,7 @@ void store_stats(struct store *st, struct store_stats *stats_out)
     s.wal_bytes = st->wal != NULL ? wal_bytes(st->wal) : 0;
     pthread_rwlock_unlock(&st->gen_lock);
 
-    pthread_mutex_lock(&st->manifest_lock);
-    struct manifest *m = manifest_ref(st->manifest);
-    pthread_mutex_unlock(&st->manifest_lock);
+    struct manifest *m = store_manifest(st);
     for (uint32_t i = 0; i < m->heads_count; i++) {
         struct head_stats h;
         head_stats(m->heads[i], &h);

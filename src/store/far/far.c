@@ -224,14 +224,6 @@ static bool is_unsent(struct far *far, const struct manifest_segment *s)
     return (seg_where(s->seg) & INDEX_IN_BUCKET) == 0 && !is_noted(far, s->row.gen);
 }
 
-static struct manifest *manifest_now(struct store *st)
-{
-    pthread_mutex_lock(&st->manifest_lock);
-    struct manifest *m = manifest_ref(st->manifest);
-    pthread_mutex_unlock(&st->manifest_lock);
-    return m;
-}
-
 // Whether the object there is this file: by its length and by its trailer, which holds the footer's checksum.
 static bool is_same(struct far *far, const char *key, int fd, const char *path, uint64_t bytes, uint64_t object_bytes,
                     bool *same_out, struct err *err)
@@ -291,7 +283,7 @@ static bool upload(struct far *far, const struct manifest_segment *s, struct err
 // One segment that cannot be uploaded does not hold up the others; a bucket that cannot be reached does.
 static bool upload_all(struct far *far, struct err *err)
 {
-    struct manifest *m = manifest_now(far->st);
+    struct manifest *m = store_manifest(far->st);
     bool good = true, reachable = true;
     for (uint32_t i = 0; reachable && i < m->segments_count && lease_held(far); i++) {
         const struct manifest_segment *s = &m->segments[i];
@@ -355,7 +347,7 @@ static bool delete_gone(struct far *far, struct err *err)
 
 static void look(struct far *far)
 {
-    struct manifest *m = manifest_now(far->st);
+    struct manifest *m = store_manifest(far->st);
     int64_t unsent = 0, unsent_bytes = 0, local_bytes = 0;
     for (uint32_t i = 0; i < m->segments_count; i++) {
         unsigned where = seg_where(m->segments[i].seg);
@@ -482,14 +474,6 @@ void far_stop(struct store *st)
 
 // --- the keeper's part ------------------------------------------------------------------------------
 
-static struct seg *find_seg(const struct manifest *m, uint64_t gen)
-{
-    for (uint32_t i = 0; i < m->segments_count; i++)
-        if (m->segments[i].row.gen == gen)
-            return m->segments[i].seg;
-    return NULL;
-}
-
 static unsigned where_after(const struct far_note *note)
 {
     return note->what == FAR_BEGINS ? INDEX_IN_FILE | INDEX_TO_BUCKET : INDEX_IN_FILE | INDEX_IN_BUCKET;
@@ -511,9 +495,9 @@ static bool commit_notes(struct store *st, const struct far_note *notes, size_t 
     }
     bool good = (put_count == 0 || index_set_where(st->index, put, wheres, put_count, err)) &&
                 (deleted_count == 0 || index_clear_gone(st->index, deleted, deleted_count, err));
-    struct manifest *m = manifest_now(st);
+    struct manifest *m = store_manifest(st);
     for (size_t i = 0; good && i < put_count; i++) {
-        struct seg *seg = find_seg(m, put[i]);
+        struct seg *seg = manifest_seg(m, put[i]);
         if (seg != NULL)
             seg_set_where(seg, wheres[i]);
         atomic_fetch_add(&st->far->commits, (wheres[i] & INDEX_IN_BUCKET) != 0);
@@ -590,7 +574,7 @@ static bool drop_copy(struct store *st, const struct manifest_segment *s, struct
 static bool settle_cache(struct store *st, struct err *err)
 {
     for (bool more = true; more;) {
-        struct manifest *m = manifest_now(st);
+        struct manifest *m = store_manifest(st);
         const struct manifest_segment *s = over_cache(st, m);
         more = s != NULL;
         bool good = !more || drop_copy(st, s, err);

@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CURRENT_BYTES_MAX = 1024 };
+enum { CURRENT_BYTES_MAX = 1024, CURRENT_READS_MAX = 4 };
 
 // --- publishing -------------------------------------------------------------------------------------
 
@@ -138,7 +138,7 @@ bool snapshot_publish(struct far *far, struct err *err)
 
 // --- reading ----------------------------------------------------------------------------------------
 
-bool snapshot_find(struct blob_store *bs, struct snapshot *out, struct err *err)
+static bool read_current(struct blob_store *bs, struct snapshot *out, struct err *err)
 {
     AUTO(buf_done) struct buf b;
     buf_init(&b, 0);
@@ -153,6 +153,15 @@ bool snapshot_find(struct blob_store *bs, struct snapshot *out, struct err *err)
     (void)snprintf(s.etag, sizeof s.etag, "%s", info.etag);
     *out = s;
     return true;
+}
+
+// Servers that keep objects as files may show one that is being replaced.
+bool snapshot_find(struct blob_store *bs, struct snapshot *out, struct err *err)
+{
+    bool good = read_current(bs, out, err);
+    for (int i = 1; !good && err->code == ERR_CORRUPT && i < CURRENT_READS_MAX; i++)
+        good = read_current(bs, out, err);
+    return good;
 }
 
 bool snapshot_fetch(struct blob_store *bs, const struct snapshot *s, const char *path, struct err *err)

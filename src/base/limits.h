@@ -81,7 +81,13 @@
 #define SOURCE_TAIL_BYTES (128 * KIB)            // read with one request when a far segment is opened: its tables
 #define SOURCE_FILE_TAIL_BYTES (16 * KIB)        // likewise of a file, which is nearer
 #define SOURCE_GAP_BYTES (16 * KIB)              // reads of an object so near to each other are a scan
-#define SOURCE_AHEAD_BYTES (4 * MIB)             // window of a scan, one a thread
+#define SOURCE_AHEAD_BYTES (4 * MIB)             // window of a scan of all of a table, one a thread
+#define AHEAD_FETCHES_MAX 8                      // requests at a time that read ahead for a query
+#define AHEAD_PIECE_BYTES_MAX (1 * MIB)          // of one of them
+#define AHEAD_BYTES_MAX (16 * MIB)               // that lie ahead of a query
+#define AHEAD_PIECES_MAX 512
+#define AHEAD_TAKES_MAX 256                      // a piece that nobody came for while so many were taken goes
+#define AHEAD_RUNS_MAX 256                       // runs that are looked at ahead of the one in hand
 #define LEASE_NS (INT64_C(60) * 1000000000)      // a writer that is silent for longer has left the bucket
 #define LEASE_NS_MIN (INT64_C(3) * 1000000000)
 #define LEASE_MARGIN_SHARE 6                      // nothing is begun in this last part of it

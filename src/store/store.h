@@ -296,6 +296,18 @@ static inline void run_loader_freep(struct run_loader **loader)
 // segment file and block when a checksum does not match.
 MUST_CHECK bool run_load(struct run_loader *loader, const struct view_run *run, unsigned columns,
                          struct run_entries *out, struct err *err);
+// Read-ahead of segments that are in a bucket alone, shared by the loaders of a view that join it (seg_fetch.h).
+struct view_ahead;
+struct view_ahead *view_ahead_new(struct view *view); // NULL: the view has none
+void view_ahead_free(struct view_ahead *ahead);       // after its loaders, before its view; NULL is fine
+void run_loader_join(struct run_loader *loader, struct view_ahead *ahead); // NULL: nothing
+// Whether what the run lies in is open, without which nothing can be said of it. If not, it soon is, unless that is too early.
+bool view_ahead_open(struct view_ahead *ahead, const struct view_run *run);
+// Announces that such a run will be loaded, in the order in which it will be. False: not now; announce it again after some loads. What was
+// announced is fetched from view_ahead_go() on at the latest. Any thread.
+bool view_ahead_want(struct view_ahead *ahead, const struct view_run *run, unsigned columns);
+void view_ahead_go(struct view_ahead *ahead);
+
 // What a query looks for, to pass by the blocks whose filters deny it (filter.h): every entry that it keeps has
 // one of a clause's texts in its line or in a value of its metadata.
 struct view_clause {

@@ -85,6 +85,8 @@ class S3Server:
         self.expired = set()        # key ids that are no longer good
         self.temporary_count = 0    # credentials handed out
         self.temporary_seconds = 3600
+        self.running, self.most_running = 0, 0  # requests at a time
+        self.latency = 0            # seconds that each request takes longer
         self.clock_ahead = 0        # seconds that our clock is ahead of the client's
         self.connections = 0
         self.faults = []
@@ -169,6 +171,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             s3.requests.append((self.command, self.path, dict(self.query)))
             s3.hosts.append(self.headers.get("Host", ""))
         self.fault = None
+        with s3.lock:
+            s3.running += 1
+            s3.most_running = max(s3.running, s3.most_running)
+        if s3.latency:
+            time.sleep(s3.latency)
         try:
             if self.beside():
                 return
@@ -181,6 +188,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.refuse(e)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
+        finally:
+            with s3.lock:
+                s3.running -= 1
 
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = do_any
 

@@ -126,6 +126,7 @@ static int serve(const struct config *config, const sigset_t *stop_signals)
         .cache_bytes = config->cache_bytes,
         .far_snapshot_ns = config->s3_snapshot_ns,
         .far_grace_ns = config->s3_grace_ns,
+        .far_lease_ns = config->s3_lease_ns,
         .far_refresh_ns = config->s3_refresh_ns,
         .read_only = config->read_only,
         .rebuild_index = config->rebuild_index,

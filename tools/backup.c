@@ -1,26 +1,26 @@
 /*
- * backup.c -- `mstore-dump backup` and `restore`.
+ * backup.c -- `mstore-dump backup` and `restore`: the commands, and how a directory is taken.
  *
- * A backup is a data directory without an index: every command opens it, and so does mstored. It is
- * taken beside a running server, without its help:
+ * A backup is a data directory without an index: every command opens it, and so does mstored. It is taken beside a running server,
+ * without its help:
  *
- * K1  What a request to delete hides stays hidden: `deletions` is copied before any data, and is
- * about what was there then. K2  An entry moves from log to segment to larger segment, and is in
- * the next place before it leaves the last. Logs are taken before segments, so none is missed
- * between the two; segments are listed again when all are taken, and if any came or went everything
- * is looked at again, until two lists are equal. K3  Newest logs first: what is taken of one was
- * acknowledged before what is taken of those before it was complete. K4  A log whose generation is
- * in a segment of the last list is left out: it was taken while it grew, the segment is whole. K5
- * The backup is a backup at any time: new segments are in it, synced, before those that they
- * replace leave it.
+ * K1  What a request to delete hides stays hidden: `deletions` is copied before any data, and is about what was there then.
+ * K2  An entry moves from log to segment to larger segment, and is in the next place before it leaves the last. Logs are taken before
+ *     segments, so none is missed between the two; segments are listed again when all are taken, and if any came or went everything
+ *     is looked at again, until two lists are equal.
+ * K3  Newest logs first: what is taken of one was acknowledged before what is taken of those before it was complete.
+ * K4  A log whose generation is in a segment of the last list is left out: it was taken while it grew, the segment is whole.
+ * K5  The backup is a backup at any time: new segments are in it, synced, before those that they replace leave it.
+ * K6  Until the first copy into a directory is whole, the file `incomplete` is there, and nothing opens it (store_open()).
  *
- * Segments never change, so a backup into the same place takes only those that it does not have, as
- * second names of the same file where the file system can.
+ * Segments never change, so a backup into the same place takes only those that it does not have, as second names of the same file
+ * where the file system can. In a bucket it is objects (backup_bucket.c).
  */
-#include "dump.h"
+#include "backup.h"
+
+#include "bucket.h"
 
 #include "base/fs.h"
-#include "ingest/ingest.h"
 #include "store/segment/seg.h"
 
 #include <errno.h>
@@ -30,43 +30,34 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { PATH_BYTES = 4096, NAME_BYTES = 32, ROUNDS_MAX = 100, COPY_BYTES = 1 << 20 };
-#define DELETIONS_BYTES_MAX (UINT64_C(64) << 20)
+enum { ROUNDS_MAX = 100, COPY_BYTES = 1 << 20 };
 
-struct names {
-    char (*items)[NAME_BYTES]; // owned; ascending
-    size_t count, room;
-    const char *suffix; // while listing
-};
-
-static void names_done(struct names *n)
+void names_done(struct names *n)
 {
     free(n->items);
+    *n = (struct names){0};
 }
-
-struct backup {
-    const char *from, *to;
-    bool copy, json, progress; // copy: no second names
-    uint64_t segments, segments_new, bytes_new, linked;
-    uint64_t logs;
-};
 
 // --- lists
 // ------------------------------------------------------------------------------------------
 
-static bool add_name(void *ctx, const char *name, struct err *err)
+void names_add(struct names *n, const char *name)
 {
-    struct names *n = ctx;
-    (void)err;
-    if (!dump_ends(name, n->suffix) || strlen(name) != 16 + strlen(n->suffix))
-        return true; // temporary, damaged, somebody else's
     if (n->count == n->room) {
         n->room = n->room == 0 ? 64 : 2 * n->room;
         n->items = realloc(n->items, n->room * sizeof *n->items);
         if (n->items == NULL)
             abort();
     }
-    (void)snprintf(n->items[n->count++], NAME_BYTES, "%s", name);
+    (void)snprintf(n->items[n->count++], BACKUP_NAME_BYTES, "%s", name);
+}
+
+static bool visit_name(void *ctx, const char *name, struct err *err)
+{
+    struct names *n = ctx;
+    (void)err;
+    if (dump_ends(name, n->suffix) && strlen(name) == 16 + strlen(n->suffix))
+        names_add(n, name); // else temporary, damaged, somebody else's
     return true;
 }
 
@@ -75,14 +66,14 @@ static int by_name(const void *a, const void *b)
     return strcmp(a, b);
 }
 
-static bool list(const char *dir, const char *folder, const char *suffix, struct names *n,
-                 struct err *err)
+bool names_list(const char *dir, const char *folder, const char *suffix, struct names *n,
+                struct err *err)
 {
-    char path[PATH_BYTES];
+    char path[BACKUP_PATH_BYTES];
     (void)snprintf(path, sizeof path, "%s/%s", dir, folder);
     n->count = 0;
     n->suffix = suffix;
-    if (!fs_list(path, add_name, n, err))
+    if (!fs_list(path, visit_name, n, err))
         return false;
     if (n->count > 0)
         qsort(n->items, n->count, sizeof *n->items, by_name);
@@ -109,7 +100,7 @@ static bool same(const struct names *a, const struct names *b)
 // whole.
 static bool copy_file(const char *from, const char *to, uint64_t *bytes_out, struct err *err)
 {
-    char tmp[PATH_BYTES + 8];
+    char tmp[BACKUP_PATH_BYTES + 8];
     AUTO(fs_closep) int in = -1, out = -1;
     (void)snprintf(tmp, sizeof tmp, "%s.tmp", to);
     if (!fs_open_read(from, &in, err) || !fs_bytes(in, from, bytes_out, err) ||
@@ -139,7 +130,9 @@ static bool is_there(const char *from, const char *to)
 
 static bool take_segment(struct backup *b, const char *name, struct err *err)
 {
-    char from[PATH_BYTES], to[PATH_BYTES];
+    if (b->pins != NULL)
+        return backup_pin(b, name, err);
+    char from[BACKUP_PATH_BYTES], to[BACKUP_PATH_BYTES];
     struct err why;
     struct stat st;
     (void)snprintf(from, sizeof from, "%s/segments/%s", b->from, name);
@@ -162,7 +155,7 @@ static bool take_segment(struct backup *b, const char *name, struct err *err)
 // Whether `path` is gone; what was published or replaced meanwhile is looked for again.
 static bool vanished(const char *dir, const char *folder, const char *name)
 {
-    char path[PATH_BYTES];
+    char path[BACKUP_PATH_BYTES];
     bool exists;
     struct err why;
     (void)snprintf(path, sizeof path, "%s/%s/%s", dir, folder, name);
@@ -172,7 +165,7 @@ static bool vanished(const char *dir, const char *folder, const char *name)
 static bool take_logs(struct backup *b, const struct names *logs, struct err *err)
 {
     for (size_t i = logs->count; i-- > 0;) { // K3
-        char from[PATH_BYTES], to[PATH_BYTES];
+        char from[BACKUP_PATH_BYTES], to[BACKUP_PATH_BYTES];
         uint64_t bytes;
         (void)snprintf(from, sizeof from, "%s/wal/%s", b->from, logs->items[i]);
         (void)snprintf(to, sizeof to, "%s/wal/%s", b->to, logs->items[i]);
@@ -184,7 +177,7 @@ static bool take_logs(struct backup *b, const struct names *logs, struct err *er
 
 static bool take_deletions(struct backup *b, struct err *err)
 {
-    char from[PATH_BYTES], to[PATH_BYTES];
+    char from[BACKUP_PATH_BYTES], to[BACKUP_PATH_BYTES];
     bool exists;
     uint64_t bytes;
     (void)snprintf(from, sizeof from, "%s/deletions", b->from);
@@ -194,14 +187,14 @@ static bool take_deletions(struct backup *b, struct err *err)
     return exists ? copy_file(from, to, &bytes, err) : fs_unlink(to, err);
 }
 
-static bool remove_others(const struct backup *b, const char *folder, const char *suffix,
+bool backup_remove_others(const struct backup *b, const char *folder, const char *suffix,
                           const struct names *keep, struct err *err)
 {
     AUTO(names_done) struct names old = {0};
-    if (!list(b->to, folder, suffix, &old, err))
+    if (!names_list(b->to, folder, suffix, &old, err))
         return false;
     for (size_t i = 0; i < old.count; i++) {
-        char path[PATH_BYTES];
+        char path[BACKUP_PATH_BYTES];
         (void)snprintf(path, sizeof path, "%s/%s/%s", b->to, folder, old.items[i]);
         if (!has(keep, old.items[i]) && !fs_unlink(path, err))
             return false;
@@ -210,16 +203,16 @@ static bool remove_others(const struct backup *b, const char *folder, const char
 }
 
 // What a backup that was cut short left half written.
-static bool remove_halves(const struct backup *b, struct err *err)
+bool backup_remove_halves(const struct backup *b, struct err *err)
 {
     const struct names none = {0};
-    return remove_others(b, "segments", ".seg.tmp", &none, err) &&
-           remove_others(b, "wal", ".wal.tmp", &none, err);
+    return backup_remove_others(b, "segments", ".seg.tmp", &none, err) &&
+           backup_remove_others(b, "wal", ".wal.tmp", &none, err);
 }
 
-static bool sync_folders(const struct backup *b, struct err *err)
+bool backup_sync(const struct backup *b, struct err *err)
 {
-    char segments[PATH_BYTES], logs[PATH_BYTES];
+    char segments[BACKUP_PATH_BYTES], logs[BACKUP_PATH_BYTES];
     (void)snprintf(segments, sizeof segments, "%s/segments", b->to);
     (void)snprintf(logs, sizeof logs, "%s/wal", b->to);
     return fs_sync_dir(segments, err) && fs_sync_dir(logs, err) && fs_sync_dir(b->to, err);
@@ -231,13 +224,15 @@ static bool take_round(struct backup *b, struct names *logs, struct names *segme
 {
     AUTO(names_done) struct names after = {0};
     *settled_out = false;
-    if (!take_deletions(b, err) || !list(b->from, "wal", ".wal", logs, err) ||
-        !take_logs(b, logs, err) || !list(b->from, "segments", ".seg", segments, err))
+    if (b->pins != NULL)
+        backup_unpin(b);
+    if (!take_deletions(b, err) || !names_list(b->from, "wal", ".wal", logs, err) ||
+        !take_logs(b, logs, err) || !names_list(b->from, "segments", ".seg", segments, err))
         return false;
     for (size_t i = 0; i < segments->count; i++)
         if (!take_segment(b, segments->items[i], err))
             return vanished(b->from, "segments", segments->items[i]);
-    if (!list(b->from, "segments", ".seg", &after, err))
+    if (!names_list(b->from, "segments", ".seg", &after, err))
         return false;
     *settled_out = same(segments, &after);
     b->segments = segments->count;
@@ -261,12 +256,12 @@ static void leave_out_sealed(struct names *logs, const struct names *segments)
             sealed = seg_age(number) == gen || (seg_rewrites(number) > 0 && seg_age(number) > gen);
         }
         if (!sealed)
-            memmove(logs->items[kept++], logs->items[i], NAME_BYTES);
+            memmove(logs->items[kept++], logs->items[i], BACKUP_NAME_BYTES);
     }
     logs->count = kept;
 }
 
-static bool take_all(struct backup *b, struct err *err)
+bool backup_take(struct backup *b, struct err *err)
 {
     AUTO(names_done) struct names logs = {0};
     AUTO(names_done) struct names segments = {0};
@@ -280,9 +275,9 @@ static bool take_all(struct backup *b, struct err *err)
     }
     leave_out_sealed(&logs, &segments);
     b->logs = logs.count;
-    return remove_halves(b, err) && sync_folders(b, err) &&
-           remove_others(b, "segments", ".seg", &segments, err) &&
-           remove_others(b, "wal", ".wal", &logs, err) && sync_folders(b, err);
+    return backup_remove_halves(b, err) && backup_sync(b, err) &&
+           backup_remove_others(b, "segments", ".seg", &segments, err) &&
+           backup_remove_others(b, "wal", ".wal", &logs, err) && backup_sync(b, err);
 }
 
 // --- verifying
@@ -300,15 +295,15 @@ static void on_file(void *ctx, const char *path)
     fprintf(stderr, "\r\033[K%s", path);
 }
 
-static bool verify(const char *dir, bool progress, struct store_verify_stats *stats,
+bool backup_verify(const char *path, bool progress, struct store_verify_stats *stats,
                    struct err *err)
 {
-    struct store_options options = {.dir = dir, .decode = ingest_decode, .read_only = true};
-    bool good = store_verify(&options, on_problem, progress ? on_file : NULL, NULL, stats, err);
+    bool good = dump_verify_store(path, DUMP_VERIFY_NO_INDEX, on_problem, progress ? on_file : NULL, NULL,
+                                  stats, err);
     if (progress)
         fputs("\r\033[K", stderr);
     return good && (stats->problems == 0 ||
-                    err_set(err, ERR_CORRUPT, "%s: %" PRIu64 " problems", dir, stats->problems));
+                    err_set(err, ERR_CORRUPT, "%s: %" PRIu64 " problems", path, stats->problems));
 }
 
 static void print_result(const struct backup *b, const char *verb,
@@ -329,6 +324,7 @@ static void print_result(const struct backup *b, const char *verb,
 // --- commands
 // ---------------------------------------------------------------------------------------
 
+
 static int parse_arguments(int argc, char **argv, struct backup *b)
 {
     for (int i = 1; i < argc; i++) {
@@ -344,34 +340,37 @@ static int parse_arguments(int argc, char **argv, struct backup *b)
             b->to = argv[i];
     }
     b->progress = dump_on_terminal();
-    return b->to == NULL ? dump_fail(EXIT_USAGE, "%s: from which directory to which?", argv[0])
-                         : EXIT_GOOD;
+    return b->to == NULL ? dump_fail(EXIT_USAGE, "%s: from which directory or bucket to which?", argv[0]) : EXIT_GOOD;
 }
 
-static bool make_folders(const char *dir, struct err *err)
+bool backup_make_folders(const char *dir, struct err *err)
 {
-    char segments[PATH_BYTES], logs[PATH_BYTES];
+    char segments[BACKUP_PATH_BYTES], logs[BACKUP_PATH_BYTES];
     (void)snprintf(segments, sizeof segments, "%s/segments", dir);
     (void)snprintf(logs, sizeof logs, "%s/wal", dir);
     return fs_mkdir(segments, err) && fs_mkdir(logs, err);
 }
 
-// A directory with a bucket may have segments there alone: a copy of its files would not be whole.
-static bool is_whole(const char *dir, struct err *err)
+static bool has_file(const char *dir, const char *name, bool *has_out, struct err *err)
 {
-    char path[PATH_BYTES];
-    bool exists;
-    (void)snprintf(path, sizeof path, "%s/bucket", dir);
-    return fs_exists(path, &exists, err) &&
-           (!exists ||
-            err_set(err, ERR_INPUT,
-                    "%s: its segments are kept in a bucket (%s), not all of them here", dir, path));
+    char path[BACKUP_PATH_BYTES];
+    (void)snprintf(path, sizeof path, "%s/%s", dir, name);
+    return fs_exists(path, has_out, err);
 }
 
+// Whether a directory may be copied: a store's or a backup, with all that belongs to it.
 static bool is_data(const char *dir, struct err *err)
 {
     AUTO(names_done) struct names any = {0};
-    return list(dir, "segments", ".seg", &any, err) && list(dir, "wal", ".wal", &any, err);
+    bool far, cut;
+    if (!names_list(dir, "segments", ".seg", &any, err) || !names_list(dir, "wal", ".wal", &any, err) ||
+        !has_file(dir, "bucket", &far, err) || !has_file(dir, STORE_INCOMPLETE, &cut, err))
+        return false;
+    if (far)
+        return err_set(err, ERR_INPUT,
+                       "%s: its segments are kept in a bucket, not all of them here: take them from there, as "
+                       "s3://BUCKET/PREFIX", dir);
+    return !cut || err_set(err, ERR_INPUT, "%s: what was copied there was cut short: copy it again", dir);
 }
 
 static bool any_name(void *ctx, const char *name, struct err *err)
@@ -385,33 +384,74 @@ static bool any_name(void *ctx, const char *name, struct err *err)
 // Locked as a store is: no server writes to it, no other backup.
 static bool lock(const char *dir, int *fd_out, struct err *err)
 {
-    char path[PATH_BYTES];
+    char path[BACKUP_PATH_BYTES];
     (void)snprintf(path, sizeof path, "%s/lock", dir);
     return fs_lock(path, fd_out, err);
 }
 
-static int failed(const struct err *err)
+// K6. A directory that has nothing yet is marked before anything is taken into it.
+static bool begin(const char *dir, struct err *err)
 {
-    return dump_fail(err->code == ERR_CORRUPT ? EXIT_FOUND
-                     : err->code == ERR_INPUT ? EXIT_USAGE
-                                              : EXIT_BROKEN,
-                     "%s", err->text);
+    AUTO(names_done) struct names segments = {0};
+    AUTO(names_done) struct names logs = {0};
+    AUTO(fs_closep) int fd = -1;
+    char path[BACKUP_PATH_BYTES];
+    (void)snprintf(path, sizeof path, "%s/" STORE_INCOMPLETE, dir);
+    if (!names_list(dir, "segments", ".seg", &segments, err) || !names_list(dir, "wal", ".wal", &logs, err))
+        return false;
+    return segments.count + logs.count > 0 ||
+           (fs_create(path, true, &fd, err) && fs_sync(fd, path, err) && fs_sync_dir(dir, err));
+}
+
+static bool end(const char *dir, struct err *err)
+{
+    char path[BACKUP_PATH_BYTES];
+    (void)snprintf(path, sizeof path, "%s/" STORE_INCOMPLETE, dir);
+    return fs_unlink(path, err) && fs_sync_dir(dir, err);
+}
+
+// From a directory or a bucket into a directory.
+static bool copy_all(struct backup *b, struct err *err)
+{
+    AUTO(fs_closep) int held = -1;
+    if (!dump_is_bucket(b->from) && !is_data(b->from, err))
+        return false;
+    return backup_make_folders(b->to, err) && lock(b->to, &held, err) && begin(b->to, err) &&
+           (dump_is_bucket(b->from) ? backup_fetch(b, err) : backup_take(b, err)) && end(b->to, err);
+}
+
+static int finish(struct backup *b, const char *verb)
+{
+    struct store_verify_stats stats;
+    struct err err;
+    if (!backup_verify(b->to, b->progress, &stats, &err))
+        return dump_fail(dump_status(&err), "%s", err.text);
+    print_result(b, verb, &stats);
+    return EXIT_GOOD;
 }
 
 int dump_backup(int argc, char **argv)
 {
     struct backup b = {0};
-    struct store_verify_stats stats;
     struct err err;
-    AUTO(fs_closep) int held = -1;
     int status = parse_arguments(argc, argv, &b);
     if (status != EXIT_GOOD)
         return status;
-    if (!is_data(b.from, &err) || !is_whole(b.from, &err) || !make_folders(b.to, &err) ||
-        !lock(b.to, &held, &err) || !take_all(&b, &err) || !verify(b.to, b.progress, &stats, &err))
-        return failed(&err);
-    print_result(&b, "backed up", &stats);
-    return EXIT_GOOD;
+    if (dump_is_bucket(b.from) && dump_is_bucket(b.to))
+        return dump_fail(EXIT_USAGE, "backup: from bucket to bucket the object store copies better: all that is below the prefix");
+    bool good = dump_is_bucket(b.to) ? is_data(b.from, &err) && backup_send(&b, &err) : copy_all(&b, &err);
+    return good ? finish(&b, "backed up") : dump_fail(dump_status(&err), "%s", err.text);
+}
+
+// Empty, not there, or what a restore that was cut short left.
+static bool is_free(const char *dir, bool *free_out, struct err *err)
+{
+    bool exists, any = false, cut = false;
+    if (!fs_exists(dir, &exists, err) || (exists && !fs_list(dir, any_name, &any, err)) ||
+        (any && !has_file(dir, STORE_INCOMPLETE, &cut, err)))
+        return false;
+    *free_out = !any || cut;
+    return true;
 }
 
 int dump_restore(int argc, char **argv)
@@ -419,19 +459,18 @@ int dump_restore(int argc, char **argv)
     struct backup b = {0};
     struct store_verify_stats stats;
     struct err err;
-    bool exists, any = false;
-    AUTO(fs_closep) int held = -1;
+    bool room;
     int status = parse_arguments(argc, argv, &b);
     if (status != EXIT_GOOD)
         return status;
-    if (!fs_exists(b.to, &exists, &err) || (exists && !fs_list(b.to, any_name, &any, &err)))
-        return failed(&err);
-    if (any)
+    if (dump_is_bucket(b.to))
+        return dump_fail(EXIT_USAGE, "restore: into a directory; start mstored on that with --s3 and an empty prefix");
+    if (!is_free(b.to, &room, &err))
+        return dump_fail(dump_status(&err), "%s", err.text);
+    if (!room)
         return dump_fail(EXIT_USAGE, "restore: %s is not empty", b.to);
-    if (!is_data(b.from, &err) || !verify(b.from, b.progress, &stats, &err) ||
-        !make_folders(b.to, &err) || !lock(b.to, &held, &err) || !take_all(&b, &err) ||
-        !verify(b.to, b.progress, &stats, &err))
-        return failed(&err);
-    print_result(&b, "restored", &stats);
-    return EXIT_GOOD;
+    bool local = !dump_is_bucket(b.from); // of a bucket what arrived is verified
+    if ((local && (!is_data(b.from, &err) || !backup_verify(b.from, b.progress, &stats, &err))) || !copy_all(&b, &err))
+        return dump_fail(dump_status(&err), "%s", err.text);
+    return finish(&b, "restored");
 }

@@ -9,6 +9,7 @@
 
 #include "base/fs.h"
 #include "base/hex.h"
+#include "base/jsonout.h"
 #include "base/limits.h"
 #include "query/trace/trace_logs.h"
 #include "query/trace/visit_spans.h"
@@ -39,6 +40,7 @@ struct cut_trace {
 struct bundle {
     const char *path, *out, *trace, *query, *tenant;
     int64_t from_ns, to_ns;
+    bool json;
     struct query_context context;
     struct view *view;
     struct query *parsed;
@@ -57,6 +59,10 @@ static int parse_arguments(int argc, char **argv, struct bundle *b)
             if (b->path != NULL)
                 return dump_fail(EXIT_USAGE, "bundle: unexpected argument `%s`", argv[i]);
             b->path = argv[i];
+            continue;
+        }
+        if (strcmp(argv[i], "--json") == 0) {
+            b->json = true;
             continue;
         }
         if (i + 1 == argc)
@@ -385,6 +391,24 @@ static bool write_segment(struct bundle *b, uint64_t *written_out, struct err *e
            write_spans(b, w, err) && seg_writer_finish(w, &totals, &directory, err);
 }
 
+static void print_result(const struct bundle *b, uint64_t written)
+{
+    AUTO(buf_done) struct buf text;
+    buf_init(&text, 0);
+    if (b->json) {
+        buf_put_cstr(&text, "{\"path\":");
+        jsonout_string(&text, slice_cstr(b->out));
+        buf_printf(&text,
+                   ",\"entries\":%" PRIu64 ",\"spans\":%" PRIu64 ",\"traces\":%zu,\"complete\":%s}\n",
+                   written, b->spans_count, b->traces_count,
+                   b->damage.segments == 0 ? "true" : "false");
+    } else {
+        buf_printf(&text, "%s: %" PRIu64 " entries, %" PRIu64 " spans of %zu traces\n", b->out,
+                   written, b->spans_count, b->traces_count);
+    }
+    (void)fwrite(text.ptr, 1, text.len, stdout);
+}
+
 static bool run(struct bundle *b, struct err *err)
 {
     bool exists;
@@ -403,8 +427,7 @@ static bool run(struct bundle *b, struct err *err)
                                               : "bundle: nothing is selected");
     if (!write_segment(b, &written, err))
         return false;
-    printf("%s: %" PRIu64 " entries, %" PRIu64 " spans of %zu traces\n", b->out, written,
-           b->spans_count, b->traces_count);
+    print_result(b, written);
     return b->damage.segments == 0 ||
            err_set(err, ERR_CORRUPT, "the bundle is incomplete: %s", b->damage.last.text);
 }
@@ -418,7 +441,7 @@ int dump_bundle(int argc, char **argv)
     struct dump_store s = {0};
     struct err err;
     if (!dump_open(b.path, &s, &err))
-        return dump_fail(EXIT_BROKEN, "%s", err.text);
+        return dump_fail(dump_status(&err), "%s", err.text);
     struct arena a;
     arena_init(&a, BUNDLE_ARENA_BYTES_MAX);
     b.context = (struct query_context){.store = s.store, .arena = &a};

@@ -30,6 +30,10 @@ static int parse_arguments(int argc, char **argv, struct cat *c)
             c->path = flag;
             continue;
         }
+        if (strcmp(flag, "--json") == 0) {
+            c->ndjson = true;
+            continue;
+        }
         if (i + 1 == argc)
             return dump_fail(EXIT_USAGE, "cat: `%s` needs a value", flag);
         const char *value = argv[++i];
@@ -105,7 +109,7 @@ int dump_cat(int argc, char **argv)
     struct dump_store s = {0};
     struct err err;
     if (!dump_open(c.path, &s, &err))
-        return dump_fail(EXIT_BROKEN, "%s", err.text);
+        return dump_fail(dump_status(&err), "%s", err.text);
     struct arena a;
     arena_init(&a, CAT_ARENA_BYTES_MAX);
     buf_init(&c.out, 0);

@@ -10,11 +10,15 @@ _mstored() {
     esac
 }
 _mstore_dump() {
-    local cur=${COMP_WORDS[COMP_CWORD]}
-    if [ "$COMP_CWORD" = 1 ]; then
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+    if [ "$prev" = --s3-style ]; then
+        COMPREPLY=($(compgen -W "auto path host" -- "$cur"))
+    elif [ "$prev" = --what ]; then
+        COMPREPLY=($(compgen -W "entries spans all" -- "$cur"))
+    elif [ "$COMP_CWORD" = 1 ]; then
         COMPREPLY=($(compgen -W "inspect cat query export trace stats bundle backup restore verify rebuild --help --version" -- "$cur"))
     elif [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W "--json --query --from --to --step --limit --forward --explain --tenant --format --out --what --trace --copy --deep --quiet --help" -- "$cur"))
+        COMPREPLY=($(compgen -W "--json --query --from --to --step --limit --forward --explain --tenant --format --out --what --trace --copy --deep --quiet --s3 --s3-region --s3-credentials --s3-style --help" -- "$cur"))
     else
         COMPREPLY=($(compgen -f -- "$cur"))
     fi

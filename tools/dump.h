@@ -30,14 +30,30 @@ bool dump_on_terminal(void);
 // Whether `path` ends with `suffix`.
 bool dump_ends(const char *path, const char *suffix);
 
+// What failure is of the exit status for: ERR_CORRUPT of EXIT_FOUND, ERR_INPUT of EXIT_USAGE, all else of EXIT_BROKEN.
+int dump_status(const struct err *err);
+
 // The generation that a segment's header says, whatever its file is called.
 MUST_CHECK bool dump_generation(const char *path, uint64_t *gen_out, struct err *err);
 
-// A store opened for reading: a data directory, or one segment or log file by itself, with what has to be
-// removed afterwards.
+// A temporary directory below TMPDIR, which goes with all that is in it.
+struct dump_scratch {
+    char path[256]; // "": none
+};
+MUST_CHECK bool dump_scratch_make(struct dump_scratch *s, struct err *err);
+void dump_scratch_done(struct dump_scratch *s);
+
+// A store opened for reading: a data directory, one segment or log file by itself, or what is in a bucket (bucket.h), with what has to
+// be removed afterwards.
 struct dump_store {
     struct store *store;
-    char scratch[256]; // temporary directory; empty when there is none
+    struct dump_scratch scratch;
+    struct dump_bucket *bucket; // owned; the store's options borrow from it. NULL: none
 };
 MUST_CHECK bool dump_open(const char *path, struct dump_store *out, struct err *err);
 void dump_close(struct dump_store *s);
+// store_verify() of a data directory, or of what is in a bucket.
+enum dump_verify { DUMP_VERIFY_DEEP = 1, DUMP_VERIFY_NO_INDEX = 2 }; // the directory need not have an index
+MUST_CHECK bool dump_verify_store(const char *path, unsigned how, void (*problem)(void *ctx, const char *text),
+                                  void (*progress)(void *ctx, const char *path), void *ctx,
+                                  struct store_verify_stats *stats_out, struct err *err);

@@ -21,7 +21,7 @@ struct export
     bool entries, spans;
     struct export_writer *writer;
     uint64_t entries_count, spans_count;
-    bool progress;
+    bool progress, json;
 };
 
 static bool parse_what(const char *text, struct export *e)
@@ -63,6 +63,8 @@ static int parse_arguments(int argc, char **argv, struct export *e)
             if (e->path != NULL)
                 return dump_fail(EXIT_USAGE, "export: unexpected argument `%s`", argv[i]);
             e->path = argv[i];
+        } else if (strcmp(argv[i], "--json") == 0) {
+            e->json = true;
         } else if (i + 1 == argc) {
             return dump_fail(EXIT_USAGE, "export: `%s` is not an option, or needs a value",
                              argv[i]);
@@ -74,6 +76,8 @@ static int parse_arguments(int argc, char **argv, struct export *e)
             i++;
         }
     }
+    if (e->json && e->out == NULL)
+        return dump_fail(EXIT_USAGE, "export: --json tells what --out FILE got");
     return e->path == NULL ? dump_fail(EXIT_USAGE, "export: which directory or file?") : EXIT_GOOD;
 }
 
@@ -161,6 +165,9 @@ static bool run(struct export *e, struct store *store, struct arena *a, struct e
     if (!e->writer->finish(e->writer, err))
         return false;
     tell(e, true);
+    if (e->json)
+        printf("{\"entries\":%" PRIu64 ",\"spans\":%" PRIu64 ",\"complete\":%s}\n", e->entries_count,
+               e->spans_count, damage.code == ERR_NONE ? "true" : "false");
     return damage.code == ERR_NONE || (*err = damage, false);
 }
 
@@ -179,7 +186,7 @@ int dump_export(int argc, char **argv)
     struct dump_store s = {0};
     struct err err;
     if (!dump_open(e.path, &s, &err))
-        return dump_fail(EXIT_BROKEN, "%s", err.text);
+        return dump_fail(dump_status(&err), "%s", err.text);
     struct arena a;
     arena_init(&a, EXPORT_ARENA_BYTES_MAX);
     if (!run(&e, s.store, &a, &err))

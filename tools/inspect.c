@@ -1,4 +1,5 @@
 /* inspect.c -- `mstore-dump inspect`: what a segment or a write-ahead log holds. */
+#include "bucket.h"
 #include "dump.h"
 
 #include "base/clock.h"
@@ -199,12 +200,8 @@ static void json_segment(struct seg *seg, const struct seg_directory *d, struct 
     buf_put_cstr(b, "]}\n");
 }
 
-static bool inspect_segment(const char *path, bool json, bool details, struct err *err)
+static bool inspect_segment(struct seg *seg, bool json, bool details, struct err *err)
 {
-    uint64_t gen;
-    if (!dump_generation(path, &gen, err))
-        return false;
-    AUTO(seg_unrefp) struct seg *seg = seg_new(path, gen);
     AUTO(seg_directory_done) struct seg_directory d = {0};
     if (!seg_load(seg, err) || !seg_read_directory(seg, &d, err))
         return false;
@@ -218,6 +215,15 @@ static bool inspect_segment(const char *path, bool json, bool details, struct er
     (void)fwrite(b.ptr, 1, b.len, stdout);
     buf_done(&b);
     return true;
+}
+
+static bool inspect_segment_file(const char *path, bool json, bool details, struct err *err)
+{
+    uint64_t gen;
+    if (!dump_generation(path, &gen, err))
+        return false;
+    AUTO(seg_unrefp) struct seg *seg = seg_new(path, gen);
+    return inspect_segment(seg, json, details, err);
 }
 
 // --- logs -------------------------------------------------------------------------------------------
@@ -277,7 +283,7 @@ static int inspect_file(const char *path, bool json, bool details)
 {
     struct err err;
     bool good = dump_ends(path, ".wal")   ? inspect_wal(path, json, details, &err)
-                : dump_ends(path, ".seg") ? inspect_segment(path, json, details, &err)
+                : dump_ends(path, ".seg") ? inspect_segment_file(path, json, details, &err)
                                           : err_set(&err, ERR_INPUT, "%s: neither .seg nor .wal", path);
     return good ? EXIT_GOOD : dump_fail(err.code == ERR_INPUT ? EXIT_USAGE : EXIT_BROKEN, "%s", err.text);
 }
@@ -309,6 +315,30 @@ static int inspect_dir(const char *dir, bool json)
     return any ? status : dump_fail(EXIT_BROKEN, "%s: no data directory", dir);
 }
 
+struct bucket_print {
+    bool json, details;
+    int status;
+};
+
+// One that cannot be read does not hide the others.
+static bool inspect_object(void *ctx, struct seg *seg, struct err *err)
+{
+    (void)err;
+    struct bucket_print *p = ctx;
+    struct err why;
+    if (!inspect_segment(seg, p->json, p->details, &why))
+        p->status = dump_fail(EXIT_BROKEN, "%s", why.text);
+    return true;
+}
+
+// A store's segments in short, or one segment.
+static int inspect_bucket(const char *path, bool json)
+{
+    struct bucket_print p = {json, dump_ends(path, ".seg"), EXIT_GOOD};
+    struct err err;
+    return dump_bucket_visit(path, inspect_object, &p, &err) ? p.status : dump_fail(dump_status(&err), "%s", err.text);
+}
+
 int dump_inspect(int argc, char **argv)
 {
     bool json = false;
@@ -322,8 +352,9 @@ int dump_inspect(int argc, char **argv)
         if (argv[i][0] == '-')
             return dump_fail(EXIT_USAGE, "inspect: unknown option `%s`", argv[i]);
         paths++;
-        int one = stat(argv[i], &st) == 0 && S_ISDIR(st.st_mode) ? inspect_dir(argv[i], json)
-                                                                : inspect_file(argv[i], json, true);
+        int one = dump_is_bucket(argv[i])                          ? inspect_bucket(argv[i], json)
+                  : stat(argv[i], &st) == 0 && S_ISDIR(st.st_mode) ? inspect_dir(argv[i], json)
+                                                                   : inspect_file(argv[i], json, true);
         status = one != EXIT_GOOD ? one : status;
     }
     return paths > 0 ? status : dump_fail(EXIT_USAGE, "inspect: which file or directory?");

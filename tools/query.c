@@ -80,6 +80,8 @@ static int parse_arguments(int argc, char **argv, struct command *c)
             *place = flag;
         } else if (strcmp(flag, "--explain") == 0) {
             c->explain = true;
+        } else if (strcmp(flag, "--json") == 0) {
+            c->format = FORMAT_JSON;
         } else if (strcmp(flag, "--forward") == 0) {
             c->range.forward = true;
         } else if (i + 1 == argc) {
@@ -246,7 +248,7 @@ int dump_query(int argc, char **argv)
     struct dump_store s = {0};
     struct err err;
     if (!dump_open(c.path, &s, &err))
-        return dump_fail(EXIT_BROKEN, "%s", err.text);
+        return dump_fail(dump_status(&err), "%s", err.text);
     struct arena a;
     struct buf out;
     arena_init(&a, QUERY_ARENA_BYTES);

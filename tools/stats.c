@@ -6,6 +6,7 @@
  * lines, a service of a span block the share of its spans. So shares add up to what is stored, but
  * are no promise of what would be freed.
  */
+#include "bucket.h"
 #include "dump.h"
 
 #include "base/jsonout.h"
@@ -183,12 +184,8 @@ static bool add_services(struct stats *s, struct seg *seg, struct err *err)
     return true;
 }
 
-static bool add_segment(struct stats *s, const char *path, struct err *err)
+static bool add_segment(struct stats *s, struct seg *seg, struct err *err)
 {
-    uint64_t gen;
-    if (!dump_generation(path, &gen, err))
-        return false;
-    AUTO(seg_unrefp) struct seg *seg = seg_new(path, gen);
     AUTO(seg_directory_done) struct seg_directory d = {0};
     if (!seg_load(seg, err) || !seg_read_directory(seg, &d, err) || !seg_load_spans(seg, err))
         return false;
@@ -361,11 +358,34 @@ static void print(struct stats *s)
 // --- files
 // ------------------------------------------------------------------------------------------
 
+// One that cannot be read does not hide the others.
+static bool take_segment(void *ctx, struct seg *seg, struct err *err)
+{
+    (void)err;
+    struct stats *s = ctx;
+    struct err why;
+    if (!add_segment(s, seg, &why))
+        s->status = dump_fail(dump_status(&why), "%s", why.text);
+    return true;
+}
+
 static void take_file(struct stats *s, const char *path)
 {
+    uint64_t gen;
     struct err err;
-    if (!add_segment(s, path, &err))
-        s->status = dump_fail(err.code == ERR_CORRUPT ? EXIT_FOUND : EXIT_BROKEN, "%s", err.text);
+    if (!dump_generation(path, &gen, &err)) {
+        s->status = dump_fail(dump_status(&err), "%s", err.text);
+        return;
+    }
+    AUTO(seg_unrefp) struct seg *seg = seg_new(path, gen);
+    (void)take_segment(s, seg, &err);
+}
+
+static void take_bucket(struct stats *s, const char *path)
+{
+    struct err err;
+    if (!dump_bucket_visit(path, take_segment, s, &err))
+        s->status = dump_fail(dump_status(&err), "%s", err.text);
 }
 
 static int is_segment(const struct dirent *e)
@@ -412,7 +432,9 @@ int dump_stats(int argc, char **argv)
         struct stat st;
         if (argv[i][0] == '-')
             continue;
-        if (stat(argv[i], &st) == 0 && S_ISDIR(st.st_mode))
+        if (dump_is_bucket(argv[i]))
+            take_bucket(&s, argv[i]);
+        else if (stat(argv[i], &st) == 0 && S_ISDIR(st.st_mode))
             take_dir(&s, argv[i]);
         else
             take_file(&s, argv[i]);

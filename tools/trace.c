@@ -79,7 +79,7 @@ int dump_trace(int argc, char **argv)
     struct dump_store s = {0};
     struct err err;
     if (!dump_open(c.path, &s, &err))
-        return dump_fail(EXIT_BROKEN, "%s", err.text);
+        return dump_fail(dump_status(&err), "%s", err.text);
     struct arena a;
     arena_init(&a, TRACE_ARENA_BYTES_MAX);
     if (!run(&c, id, s.store, &a, &err))

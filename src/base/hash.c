@@ -1,7 +1,10 @@
 /* hash.c -- the door to xxHash; see hash.h. */
 #include "base/hash.h"
 
+#include "base/fs.h"
+
 #include <assert.h>
+#include <stdlib.h>
 #include <xxhash.h>
 
 // xxHash wants a pointer even for nothing.
@@ -57,4 +60,23 @@ void hash_stream_add(struct hash_stream *h, struct slice s)
 uint64_t hash_stream_value(const struct hash_stream *h)
 {
     return XXH3_64bits_digest((const XXH3_state_t *)h);
+}
+
+bool hash64_file(int fd, const char *path, uint64_t bytes, uint64_t *check_out, struct err *err)
+{
+    enum { PIECE_BYTES = 1 << 20 };
+    uint8_t *piece = malloc(PIECE_BYTES);
+    assert(piece != NULL);
+    struct hash_stream *h = hash_stream_new();
+    bool good = true;
+    for (uint64_t pos = 0; good && pos < bytes; pos += PIECE_BYTES) {
+        size_t len = bytes - pos < PIECE_BYTES ? (size_t)(bytes - pos) : PIECE_BYTES;
+        good = fs_read_at(fd, path, pos, piece, len, err);
+        if (good)
+            hash_stream_add(h, slice_of(piece, len));
+    }
+    *check_out = hash_stream_value(h);
+    hash_stream_free(h);
+    free(piece);
+    return good;
 }

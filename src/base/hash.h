@@ -1,6 +1,8 @@
 /* hash.h -- the door to xxHash: XXH3 for checksums (64 bits) and fingerprints (128 bits). Any thread. */
 #pragma once
 
+#include "base/attr.h"
+#include "base/err.h"
 #include "base/slice.h"
 
 struct hash128 {
@@ -24,3 +26,6 @@ void hash_stream_free(struct hash_stream *h);
 void hash_stream_reset(struct hash_stream *h);
 void hash_stream_add(struct hash_stream *h, struct slice s);
 uint64_t hash_stream_value(const struct hash_stream *h);
+
+// XXH3-64 of the first bytes of a file.
+MUST_CHECK bool hash64_file(int fd, const char *path, uint64_t bytes, uint64_t *check_out, struct err *err);

@@ -74,6 +74,7 @@
 
 // --- object store ------------------------------------------------------------------------------------
 #define BLOB_PART_BYTES (16 * MIB)               // larger files are put in parts of this size; one is in memory
+#define BLOB_PIECE_BYTES (4 * MIB)               // one read of an object that is got as a whole
 #define BLOB_PARTS_MAX 10000                     // S3's own: a file of at most 160 GB
 #define BLOB_CONNECT_NS (INT64_C(5) * 1000000000) // for name, connection and TLS of one attempt
 #define BLOB_STALL_NS (INT64_C(10) * 1000000000) // an attempt with less than BLOB_STALL_BYTES a second so long is dropped
@@ -85,9 +86,16 @@
 #define SOURCE_TAIL_BYTES (128 * KIB)            // read with one request when a far segment is opened: its tables
 #define SOURCE_FILE_TAIL_BYTES (16 * KIB)        // likewise of a file, which is nearer
 #define SOURCE_GAP_BYTES (16 * KIB)              // reads of an object so near to each other are a scan
-#define SOURCE_AHEAD_BYTES (4 * MIB)             // window of a scan, one a thread
+#define SOURCE_AHEAD_BYTES (4 * MIB)             // window of a scan of all of a table, one a thread
+#define AHEAD_FETCHES_MAX 8                      // requests at a time that read ahead for a query
+#define AHEAD_PIECE_BYTES_MAX (1 * MIB)          // of one of them
+#define AHEAD_BYTES_MAX (16 * MIB)               // that lie ahead of a query
+#define AHEAD_PIECES_MAX 512
+#define AHEAD_TAKES_MAX 256                      // a piece that nobody came for while so many were taken goes
+#define AHEAD_RUNS_MAX 256                       // runs that are looked at ahead of the one in hand
 #define LEASE_NS (INT64_C(60) * 1000000000)      // a writer that is silent for longer has left the bucket
-#define LEASE_MARGIN_NS (INT64_C(10) * 1000000000) // nothing is begun so shortly before its end
+#define LEASE_NS_MIN (INT64_C(3) * 1000000000)
+#define LEASE_MARGIN_SHARE 6                      // nothing is begun in this last part of it
 #define LEASE_SKEW_NS (INT64_C(10) * 1000000000) // by which clocks may differ
 #define LEASE_PAUSE_NS (INT64_C(5) * 1000000000) // between attempts to get it
 #define LEASE_WEAK_WAIT_NS (INT64_C(2) * 1000000000) // before a second look, where the server ignores conditions
@@ -100,7 +108,6 @@
 #define FAR_REFRESH_NS (INT64_C(15) * 1000000000) // a read-only server looks for a newer one
 #define FAR_CACHE_BYTES (16 * GIB)               // local copies of what is in the bucket
 #define FAR_LIST_BYTES_MAX (256 * MIB)           // of the list of objects
-#define SNAPSHOT_PIECE_BYTES (4 * MIB)           // one read of a snapshot
 #define RETRY_PAUSE_NS (INT64_C(100) * 1000000)  // bound of the first pause, doubled up to
 #define RETRY_PAUSE_NS_MAX (INT64_C(5) * 1000000000)
 #define RETRY_AFTER_NS_MAX (INT64_C(20) * 1000000000) // a server that asks for longer is asked again all the same

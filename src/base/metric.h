@@ -100,6 +100,7 @@
     X(DISK_FREE_BYTES, "mstore_disk_free_bytes", "", "What the disk of the data directory has left.") \
     X(DISK_LOW, "mstore_disk_low", "", "1 while the disk has less left than the low-water mark: pushes are refused.") \
     X(S3_WRITER, "mstore_s3_writer", "", "1 while the bucket's lease is ours.")                    \
+    X(S3_FAILING, "mstore_s3_failing", "", "1 while the bucket takes nothing, or its index cannot be read: /ready says why.") \
     X(S3_UNSENT_SEGMENTS, "mstore_s3_unsent_segments", "", "Segments that are not in the bucket yet.") \
     X(S3_UNSENT_BYTES, "mstore_s3_unsent_bytes", "", "Bytes of them.")                             \
     X(S3_LOCAL_BYTES, "mstore_s3_local_bytes", "", "Bytes of segments that are on the disk.")      \

@@ -61,7 +61,7 @@ static void add_run(struct cluster *c, const struct view_run *run)
         if (c->count == c->room)
             c->cursors = grown(c->cursors, &c->room, sizeof *c->cursors);
         c->cursors[c->count++] =
-            (struct cursor){.source = run->source, .loader = run_loader_new(c->s->team->view)};
+            (struct cursor){.source = run->source, .loader = scan_loader_new(c->s)};
     }
     struct cursor *cursor = &c->cursors[i];
     if (cursor->runs_count == cursor->runs_room) {

@@ -85,6 +85,7 @@ void scan_team_end(struct scan_team *team, struct query_stats *stats, const char
         arena_adopt(team->context->arena, &s->arena);
         arena_done(&s->scratch);
     }
+    view_ahead_free(team->ahead);
     view_probe_free(team->probe);
     view_probe_free(team->unlabelled_probe);
     view_end(team->view);
@@ -150,6 +151,23 @@ void scan_team_probe(struct scan_team *team, const struct pipeline *p, const str
     team->unlabelled_probe = view_probe_new(team->view, clauses, count, a);
 }
 
+void scan_team_order(struct scan_team *team, const struct view_run *runs, const struct view_run **order, uint32_t count)
+{
+    team->ahead_runs = runs;
+    team->ahead_order = order;
+    team->ahead_count = count;
+    team->ahead = team->ahead != NULL ? team->ahead : view_ahead_new(team->view);
+    for (unsigned i = 0; i < team->count; i++)
+        run_loader_join(team->scans[i].loader, team->ahead);
+}
+
+struct run_loader *scan_loader_new(struct scan *s)
+{
+    struct run_loader *loader = run_loader_new(s->team->view);
+    run_loader_join(loader, s->team->ahead);
+    return loader;
+}
+
 struct team_run {
     struct scan_team *team;
     bool (*work)(void *ctx, struct scan *s, uint32_t task);
@@ -159,6 +177,8 @@ struct team_run {
 static bool work_of(void *ctx, unsigned worker, uint32_t task)
 {
     struct team_run *r = ctx;
+    if (r->team->ahead_order != NULL)
+        r->team->scans[worker].ahead_from = task;
     return r->work(r->ctx, &r->team->scans[worker], task);
 }
 
@@ -248,6 +268,29 @@ static bool is_denied(struct scan *s, struct run_loader *loader, const struct vi
     return true;
 }
 
+// Announces what comes after a run, as far as filters do not deny it.
+static void read_ahead(struct scan *s, struct run_loader *loader, const struct view_run *run, unsigned columns)
+{
+    struct scan_team *team = s->team;
+    if (team->ahead == NULL)
+        return;
+    if (team->ahead_order == NULL)
+        s->ahead_from = (uint32_t)(run - team->ahead_runs);
+    uint32_t from = s->ahead_from + 1, end = team->ahead_count - from < AHEAD_RUNS_MAX ? team->ahead_count : from + AHEAD_RUNS_MAX;
+    if (s->ahead_to < from || s->ahead_to > end)
+        s->ahead_to = from;
+    for (; s->ahead_to < end; s->ahead_to++) {
+        const struct view_run *next =
+            team->ahead_order != NULL ? team->ahead_order[s->ahead_to] : &team->ahead_runs[s->ahead_to];
+        if (!view_ahead_open(team->ahead, next))
+            break;
+        bool denied = team->probe != NULL && !run_may_hold(loader, team->probe, next);
+        if (!denied && !view_ahead_want(team->ahead, next, columns))
+            break;
+    }
+    view_ahead_go(team->ahead);
+}
+
 bool scan_load(struct scan *s, struct run_loader *loader, const struct view_run *run, unsigned columns,
                struct run_entries *out, bool *left_out)
 {
@@ -259,6 +302,7 @@ bool scan_load(struct scan *s, struct run_loader *loader, const struct view_run 
     if (*left_out)
         return true;
     s->stats.runs_loaded++;
+    read_ahead(s, loader, run, columns);
     if (run_load(loader, run, columns, out, &err))
         return true;
     *left_out = err.code == ERR_CORRUPT;

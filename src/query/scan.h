@@ -21,6 +21,7 @@ struct scan { // one thread's
     struct line_space space; // of the line in hand
     struct arena arena;      // results; the query's takes it over at the end
     struct arena scratch;    // of the line in hand
+    uint32_t ahead_from, ahead_to; // places in the team's order: the one in hand, and up to where it was read ahead
     const char **warnings;   // arena
     size_t warnings_count, warnings_room;
     struct err err; // of the task that failed
@@ -36,6 +37,10 @@ struct scan_team {
     struct pipeline_clause *clauses;
     uint32_t clauses_count;
     struct view_stream *probed; // the selection's streams
+    struct view_ahead *ahead;            // owned; NULL: nothing is far, or the order is not known
+    const struct view_run *ahead_runs;   // the order of loading: these as they lie,
+    const struct view_run **ahead_order; // or, not NULL, these, each task one
+    uint32_t ahead_count;
     struct arena_budget budget;          // of the scans' arenas
     struct scan *scans;                  // owned
     unsigned count;
@@ -47,6 +52,9 @@ MUST_CHECK bool scan_team_select(struct scan_team *team, const struct ast_logs *
                                  int64_t to_ns, struct view_selection *out, struct err *err);
 // From now on runs of the selection that the pipeline keeps nothing of, by their blocks' filters, are left out.
 void scan_team_probe(struct scan_team *team, const struct pipeline *p, const struct view_selection *selection);
+// Tells in which order runs will be loaded, as far as each scan is concerned: as they lie in `runs`, or, with `order`, one by each task, in
+// the order of tasks. What is in a bucket is then read ahead.
+void scan_team_order(struct scan_team *team, const struct view_run *runs, const struct view_run **order, uint32_t count);
 // work(ctx, scan, task) for every task in [0, tasks), spread over the scans, started in order, until one returns false:
 // it failed when it set scan->failed, with scan->err, and had enough otherwise.
 MUST_CHECK bool scan_team_run(struct scan_team *team, uint32_t tasks,
@@ -68,6 +76,8 @@ MUST_CHECK bool scan_labels(struct scan *s, struct view_stream *stream, struct s
 MUST_CHECK bool scan_load(struct scan *s, struct run_loader *loader, const struct view_run *run,
                           unsigned columns, struct run_entries *out, bool *left_out);
 
+// A further loader of a scan.
+struct run_loader *scan_loader_new(struct scan *s);
 // Adds what a loader did to the statistics.
 void scan_add_loader(struct query_stats *stats, const struct run_loader *loader);
 

@@ -20,6 +20,8 @@ void api_ready(const struct app *app, const struct request *rq, struct response 
         response_text(rs, 503, err.text, true);
     else
         response_text(rs, 200, "ready", true);
+    if (rs->status == 200 && !store_bucket_works(app->store, &err))
+        buf_printf(&rs->body, "%s\n", err.text);
 }
 
 void api_metrics(const struct app *app, const struct request *rq, struct response *rs)

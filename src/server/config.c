@@ -70,6 +70,8 @@ static const struct setting settings[] = {
     {"s3-refresh", KIND_DURATION, AT(s3_refresh_ns), "DURATION", "look so often for a newer one (with --read-only; 15s)"},
     {"s3-grace", KIND_DURATION, AT(s3_grace_ns), "DURATION",
      "delete objects so long after nothing names them any more (10m)"},
+    {"s3-lease", KIND_DURATION, AT(s3_lease_ns), "DURATION",
+     "a writer that is silent for longer, and 10s for clocks, may be replaced by another (1m)"},
     {"cache-bytes", KIND_BYTES, AT(cache_bytes), "BYTES", "local copies of segments that are in the bucket (16GiB)"},
     {"read-only", KIND_BOOL, AT(read_only), NULL, "serve what another server writes to the bucket; take no pushes"},
     {"rebuild-index", KIND_BOOL, AT(rebuild_index), NULL, "make the index anew from the segments, then serve"},
@@ -95,6 +97,7 @@ void config_init(struct config *c)
                          .s3_snapshot_ns = FAR_SNAPSHOT_NS,
                          .s3_refresh_ns = FAR_REFRESH_NS,
                          .s3_grace_ns = FAR_GRACE_NS,
+                         .s3_lease_ns = LEASE_NS,
                          .cache_bytes = FAR_CACHE_BYTES,
                          .head_idle_ns = HEAD_IDLE_NS_DEFAULT,
                          .query_timeout_ns = QUERY_TIMEOUT_NS_DEFAULT,
@@ -404,6 +407,8 @@ static bool check_bucket(const struct config *c, struct err *err)
         return err_set(err, ERR_INPUT, "--read-only serves a bucket: --s3 URL --bucket NAME");
     if (c->s3_snapshot_ns <= 0 || c->s3_refresh_ns <= 0 || c->s3_grace_ns <= 0)
         return err_set(err, ERR_INPUT, "--s3-snapshot, --s3-refresh, --s3-grace: longer than 0s");
+    if (c->s3_lease_ns < LEASE_NS_MIN || c->s3_lease_ns > NS_PER_DAY)
+        return err_set(err, ERR_INPUT, "--s3-lease: 3s to 1d");
     return true;
 }
 

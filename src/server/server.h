@@ -38,7 +38,7 @@ struct config {
     char *s3_credentials; // owned; may be NULL
     int s3_style;         // enum blob_style
     uint64_t s3_upload_rate;
-    int64_t s3_snapshot_ns, s3_refresh_ns, s3_grace_ns;
+    int64_t s3_snapshot_ns, s3_refresh_ns, s3_grace_ns, s3_lease_ns;
     uint64_t cache_bytes;
     bool read_only;
     int log_level; // enum diag_level

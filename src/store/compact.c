@@ -407,10 +407,7 @@ bool compact(struct store *st)
     // What a rewrite removes must not come back from a file that could not be removed before.
     if (publish_garbage(st) || clock_mono_ns() < st->compact_not_before_ns)
         return false;
-    struct compaction c = {.st = st};
-    pthread_mutex_lock(&st->manifest_lock);
-    c.manifest = manifest_ref(st->manifest);
-    pthread_mutex_unlock(&st->manifest_lock);
+    struct compaction c = {.st = st, .manifest = store_manifest(st)};
     find_due(&c);
     bool done = pick(&c) && run(&c);
     manifest_unref(c.manifest);

@@ -10,6 +10,7 @@
 
 #include "base/limits.h"
 #include "base/metric.h"
+#include "store/segment/seg_fetch.h"
 #include "store/view.h"
 
 #include <assert.h>
@@ -278,13 +279,19 @@ static void apply_mask(struct run_loader *l, const struct view_run *run, struct 
         leave_out(l, run, e);
 }
 
+// Columns that taking out what is masked needs.
+static unsigned mask_columns(const struct run_mask *mask)
+{
+    return mask == NULL ? 0
+                        : VIEW_TIMES | (mask->by_line ? VIEW_LINES | VIEW_METADATA : 0U) | (mask->by_trace ? VIEW_METADATA : 0U);
+}
+
 bool run_load(struct run_loader *l, const struct view_run *run, unsigned columns,
               struct run_entries *out, struct err *err)
 {
     if (run->mask == NULL)
         return load(l, run, columns, out, err);
-    unsigned needed = VIEW_TIMES | (run->mask->by_line ? VIEW_LINES | VIEW_METADATA : 0U) | (run->mask->by_trace ? VIEW_METADATA : 0U);
-    if (!load(l, run, columns | needed, out, err))
+    if (!load(l, run, columns | mask_columns(run->mask), out, err))
         return false;
     apply_mask(l, run, out);
     if (!(columns & VIEW_TIMES))
@@ -303,4 +310,56 @@ bool run_load(struct run_loader *l, const struct view_run *run, unsigned columns
 bool run_may_hold(struct run_loader *l, struct view_probe *probe, const struct view_run *run)
 {
     return view_probe_may_hold(probe, &l->reader, run);
+}
+
+// --- read-ahead -------------------------------------------------------------------------------------
+
+struct view_ahead {
+    struct manifest *manifest; // borrowed from the view
+    struct seg_fetcher *fetcher;
+};
+
+struct view_ahead *view_ahead_new(struct view *view)
+{
+    struct manifest *m = view_manifest(view);
+    bool far = false;
+    for (uint32_t i = 0; i < m->segments_count && !far; i++)
+        far = seg_is_far(m->segments[i].seg);
+    if (!far)
+        return NULL;
+    struct view_ahead *a = calloc(1, sizeof *a);
+    assert(a != NULL);
+    *a = (struct view_ahead){m, seg_fetcher_new()};
+    return a;
+}
+
+void view_ahead_free(struct view_ahead *a)
+{
+    if (a == NULL)
+        return;
+    seg_fetcher_free(a->fetcher);
+    free(a);
+}
+
+void run_loader_join(struct run_loader *l, struct view_ahead *a)
+{
+    l->reader.fetcher = a != NULL ? a->fetcher : NULL;
+}
+
+bool view_ahead_open(struct view_ahead *a, const struct view_run *run)
+{
+    return run->source >= a->manifest->segments_count ||
+           seg_fetcher_open(a->fetcher, a->manifest->segments[run->source].seg);
+}
+
+bool view_ahead_want(struct view_ahead *a, const struct view_run *run, unsigned columns)
+{
+    return run->source >= a->manifest->segments_count ||
+           seg_fetcher_want(a->fetcher, a->manifest->segments[run->source].seg, run->block,
+                            block_columns(columns | mask_columns(run->mask)));
+}
+
+void view_ahead_go(struct view_ahead *a)
+{
+    seg_fetcher_go(a->fetcher);
 }

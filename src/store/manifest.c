@@ -81,6 +81,13 @@ static void copy_segments(struct manifest *to, const struct manifest *from)
         add_segment(to, from->segments[i].seg, &from->segments[i].row);
 }
 
+static int by_age(const void *a, const void *b)
+{
+    uint64_t x = seg_age(((const struct manifest_segment *)a)->row.gen);
+    uint64_t y = seg_age(((const struct manifest_segment *)b)->row.gen);
+    return (x > y) - (x < y);
+}
+
 struct manifest *manifest_of(uint64_t number, const struct manifest *heads,
                              const struct manifest_segment *segments, uint32_t segments_count)
 {
@@ -88,7 +95,17 @@ struct manifest *manifest_of(uint64_t number, const struct manifest *heads,
     copy_heads(n, heads, UINT64_MAX);
     for (uint32_t i = 0; i < segments_count; i++)
         add_segment(n, segments[i].seg, &segments[i].row);
+    if (n->segments_count > 0)
+        qsort(n->segments, n->segments_count, sizeof *n->segments, by_age);
     return n;
+}
+
+struct seg *manifest_seg(const struct manifest *m, uint64_t gen)
+{
+    for (uint32_t i = 0; i < m->segments_count; i++)
+        if (m->segments[i].row.gen == gen)
+            return m->segments[i].seg;
+    return NULL;
 }
 
 struct manifest *manifest_with_head(const struct manifest *m, struct head *head)

@@ -25,9 +25,11 @@ struct manifest {
 
 // A manifest with one reference.
 struct manifest *manifest_new(uint64_t number);
-// What recovery found: the heads of another manifest, and segments by age.
+// What recovery found: the heads of another manifest, and segments in any order.
 struct manifest *manifest_of(uint64_t number, const struct manifest *heads,
                              const struct manifest_segment *segments, uint32_t segments_count);
+// The segment of a generation, borrowed; NULL: it has none.
+struct seg *manifest_seg(const struct manifest *m, uint64_t gen);
 struct manifest *manifest_ref(struct manifest *m);
 void manifest_unref(struct manifest *m); // NULL is fine
 

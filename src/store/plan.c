@@ -69,9 +69,7 @@ static void plan_evictions(const struct store *st, struct store_plan *plans, uin
 bool store_plan(struct store *st, bool (*visit)(void *ctx, const struct store_plan *plan, struct err *err), void *ctx,
                 struct err *err)
 {
-    pthread_mutex_lock(&st->manifest_lock);
-    struct manifest *m = manifest_ref(st->manifest);
-    pthread_mutex_unlock(&st->manifest_lock);
+    struct manifest *m = store_manifest(st);
     const struct manifest_segment **order = calloc(m->segments_count + 1, sizeof(struct manifest_segment *));
     struct store_plan *plans = calloc(m->segments_count + 1, sizeof *plans);
     assert(order != NULL && plans != NULL);

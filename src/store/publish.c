@@ -55,9 +55,7 @@ static bool commit_happened(struct store *st, uint64_t number)
 static void pin(struct store *st, const uint64_t *gone, size_t gone_count)
 {
     struct err ignored;
-    pthread_mutex_lock(&st->manifest_lock);
-    struct manifest *m = manifest_ref(st->manifest);
-    pthread_mutex_unlock(&st->manifest_lock);
+    struct manifest *m = store_manifest(st);
     for (size_t i = 0; i < gone_count; i++)
         for (uint32_t n = 0; n < m->segments_count; n++)
             if (m->segments[n].row.gen == gone[i] && !seg_load(m->segments[n].seg, &ignored))

@@ -36,6 +36,7 @@
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/metric.h"
+#include "store/far/far_live.h"
 #include "store/state.h"
 
 #include <assert.h>
@@ -200,11 +201,41 @@ static bool visit_object(void *ctx, const struct blob_item *item, struct err *er
            add_found(ctx, &(struct found){.gen = gen, .has_object = true, .object_bytes = item->bytes}, err);
 }
 
+// Offline: what is live there, or one segment.
+static bool list_live(struct recovery *r, struct err *err)
+{
+    const struct store_options *o = &r->st->options;
+    struct found f = {.gen = o->bucket_gen, .has_object = true};
+    if (o->bucket_gen != 0) {
+        char key[SEG_KEY_BYTES];
+        struct blob_info info;
+        seg_object_key(o->bucket_gen, key);
+        if (!blob_head(r->st->far->bs, key, &info, err)) {
+            err->code = err->code == ERR_NOT_FOUND ? ERR_INPUT : err->code; // not to be looked for again
+            return false;
+        }
+        f.object_bytes = info.bytes;
+        return add_found(r, &f, err);
+    }
+    AUTO(far_live_done) struct far_live live = {0};
+    if (!far_live(r->st->far->bs, o->scratch_dir, &live, err))
+        return false;
+    for (size_t i = 0; i < live.segments.count; i++) {
+        f.gen = live.segments.items[i].gen;
+        f.object_bytes = live.segments.items[i].bytes;
+        if (!add_found(r, &f, err))
+            return false;
+    }
+    return true;
+}
+
 // F2: a directory that does not know what the bucket has.
 static bool list_bucket(struct recovery *r, struct err *err)
 {
     struct far *far = r->st->far;
-    return far == NULL || !far->list_bucket || blob_list(far->bs, SEG_KEY_PREFIX, visit_object, r, err);
+    if (far == NULL || !far->list_bucket)
+        return true;
+    return r->st->options.read_only ? list_live(r, err) : blob_list(far->bs, SEG_KEY_PREFIX, visit_object, r, err);
 }
 
 // Logs before segments: one that is published between the two is then seen as a segment.
@@ -293,14 +324,34 @@ static bool add_row(struct recovery *r, struct found *f, struct seg *seg, struct
     return true;
 }
 
+// Whether what was listed is not there any more.
+static bool is_gone(struct recovery *r, const struct found *f, const struct seg *seg, bool *gone_out, struct err *err)
+{
+    char key[SEG_KEY_BYTES];
+    struct blob_info info;
+    bool exists;
+    if (!fs_exists(seg_path(seg), &exists, err))
+        return false;
+    seg_object_key(f->gen, key);
+    if (!exists && f->has_object) {
+        exists = blob_head(r->st->far->bs, key, &info, err);
+        if (!exists && err->code != ERR_NOT_FOUND)
+            return false;
+    }
+    *gone_out = !exists;
+    return true;
+}
+
 // A segment without a row and without its WAL: garbage by S5, or adopted.
 static bool settle_orphan(struct recovery *r, struct found *f, struct err *err)
 {
     AUTO(seg_unrefp) struct seg *seg = segment_of(r, f);
     struct err why;
     if (!seg_load(seg, &why)) {
-        bool exists = true;
-        if (r->st->options.read_only && fs_exists(seg_path(seg), &exists, err) && !exists)
+        bool gone = false;
+        if (r->st->options.read_only && !is_gone(r, f, seg, &gone, err))
+            return false;
+        if (gone)
             return err_set(err, ERR_NOT_FOUND, "%s: is gone", seg_path(seg));
         if (why.code != ERR_CORRUPT) {
             *err = why;
@@ -522,13 +573,6 @@ static void report_lost(struct recovery *r, const struct found *f)
     report(r, "%s: the index names this segment and the file is missing", path);
 }
 
-static int by_age(const void *a, const void *b)
-{
-    uint64_t x = seg_age(((const struct manifest_segment *)a)->row.gen);
-    uint64_t y = seg_age(((const struct manifest_segment *)b)->row.gen);
-    return (x > y) - (x < y);
-}
-
 static void fill_manifest(struct recovery *r)
 {
     struct store *st = r->st;
@@ -547,7 +591,6 @@ static void fill_manifest(struct recovery *r)
             f->seg = segment_of(r, f);
         segments[count++] = (struct manifest_segment){f->seg, f->row};
     }
-    qsort(segments, count, sizeof *segments, by_age);
     manifest_unref(st->manifest);
     st->manifest = manifest_of(r->manifest, r->heads, segments, count);
     st->frozen_count = r->heads->heads_count;

@@ -144,14 +144,6 @@ const struct lifetime *retain_lifetime(struct store *st, const struct manifest_s
 
 // --- dropping ---------------------------------------------------------------------------------------
 
-static struct manifest *manifest_now(struct store *st)
-{
-    pthread_mutex_lock(&st->manifest_lock);
-    struct manifest *m = manifest_ref(st->manifest);
-    pthread_mutex_unlock(&st->manifest_lock);
-    return m;
-}
-
 // The log of a generation that is a segment is of no use any more; were it to survive the segment, it would bring the
 // entries back.
 bool retain_unlink_logs(struct store *st, const uint64_t *gens, size_t count, struct err *err)
@@ -193,7 +185,7 @@ static bool drop_expired(struct store *st)
     uint64_t gens[DROP_SEGMENTS_MAX];
     size_t count = 0;
     int64_t now_ns = clock_wall_ns();
-    struct manifest *m = manifest_now(st);
+    struct manifest *m = store_manifest(st);
     struct err why;
     for (uint32_t i = 0; i < m->segments_count && count < DROP_SEGMENTS_MAX; i++) {
         const struct lifetime *l = retain_lifetime(st, &m->segments[i], now_ns);
@@ -248,7 +240,7 @@ static bool evict_oldest(struct store *st)
 {
     if (st->options.disk_bytes_max == 0 || st->far != NULL) // far.c drops copies, and data never
         return false;
-    struct manifest *m = manifest_now(st);
+    struct manifest *m = store_manifest(st);
     bool dropped = false;
     struct err why;
     if (m->segments_count > 1 && retain_disk_bytes(m, log_bytes(st)) > st->options.disk_bytes_max) {
@@ -272,7 +264,7 @@ static bool evict_oldest(struct store *st)
 static uint32_t first_day(struct store *st)
 {
     int64_t first_ns = INT64_MAX;
-    struct manifest *m = manifest_now(st);
+    struct manifest *m = store_manifest(st);
     for (uint32_t i = 0; i < m->segments_count; i++)
         if (m->segments[i].row.entries > 0 && m->segments[i].row.min_ns < first_ns)
             first_ns = m->segments[i].row.min_ns;

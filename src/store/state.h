@@ -92,6 +92,8 @@ void store_wal_path(const struct store *st, uint64_t gen, char out[STORE_PATH_BY
 void store_segment_path(const struct store *st, uint64_t gen, char out[STORE_PATH_BYTES]);
 // The index, with a reference. A read-only store swaps it now and then.
 struct index *store_index(struct store *st);
+// What is live now, with a reference.
+struct manifest *store_manifest(struct store *st);
 void store_report(const struct store *st, bool failure, const char *text);
 // Replaces the manifest (and the prepared one) by what `with` makes of it: heads only.
 void store_add_head(struct store *st, struct head *head);

@@ -39,6 +39,14 @@ void store_segment_path(const struct store *st, uint64_t gen, char out[STORE_PAT
     (void)snprintf(out, STORE_PATH_BYTES, "%s/%016" PRIx64 ".seg", st->segments_dir, gen);
 }
 
+struct manifest *store_manifest(struct store *st)
+{
+    pthread_mutex_lock(&st->manifest_lock);
+    struct manifest *m = manifest_ref(st->manifest);
+    pthread_mutex_unlock(&st->manifest_lock);
+    return m;
+}
+
 void store_report(const struct store *st, bool failure, const char *text)
 {
     if (st->options.report != NULL)
@@ -85,8 +93,17 @@ static bool may_write(const struct store *st, struct err *err)
            err_set(err, ERR_FULL, "this server is read-only: ask the one that writes to the bucket");
 }
 
+// What is pushed to a directory whose bucket somebody else writes to would never get there.
+static bool is_writer(struct store *st, struct err *err)
+{
+    return st->far == NULL || !atomic_load_explicit(&st->far->superseded, memory_order_relaxed) ||
+           err_set(err, ERR_FULL, "%s has another writer now: push to that one", blob_name(st->far->bs));
+}
+
 static bool disk_has_room(struct store *st, struct err *err)
 {
+    if (!is_writer(st, err))
+        return false;
     if (st->far != NULL && atomic_load_explicit(&st->far->full, memory_order_relaxed))
         return err_set(err, ERR_FULL, "segments that are not in the bucket yet take more than --max-bytes");
     if (!atomic_load_explicit(&st->disk_low, memory_order_relaxed))
@@ -394,9 +411,7 @@ void store_stats(struct store *st, struct store_stats *stats_out)
     s.wal_bytes = st->wal != NULL ? wal_bytes(st->wal) : 0;
     pthread_rwlock_unlock(&st->gen_lock);
 
-    pthread_mutex_lock(&st->manifest_lock);
-    struct manifest *m = manifest_ref(st->manifest);
-    pthread_mutex_unlock(&st->manifest_lock);
+    struct manifest *m = store_manifest(st);
     for (uint32_t i = 0; i < m->heads_count; i++) {
         struct head_stats h;
         head_stats(m->heads[i], &h);
@@ -439,6 +454,8 @@ static struct store *store_new(const struct store_options *options)
         st->options.far_snapshot_ns = FAR_SNAPSHOT_NS;
     if (st->options.far_grace_ns == 0)
         st->options.far_grace_ns = FAR_GRACE_NS;
+    if (st->options.far_lease_ns == 0)
+        st->options.far_lease_ns = LEASE_NS;
     if (st->options.far_refresh_ns == 0)
         st->options.far_refresh_ns = FAR_REFRESH_NS;
     st->lock_fd = -1;
@@ -515,12 +532,22 @@ static bool prepare_dirs(struct store *st, struct err *err)
     return fs_sync_dir(st->dir, err);
 }
 
+// What backup and restore leave until all of a first copy is there.
+static bool is_complete(const struct store *st, struct err *err)
+{
+    char path[STORE_PATH_BYTES];
+    bool exists;
+    (void)snprintf(path, sizeof path, "%s/" STORE_INCOMPLETE, st->dir);
+    return fs_exists(path, &exists, err) &&
+           (!exists || err_set(err, ERR_INPUT, "%s: a backup or restore into it was cut short: run it again", st->dir));
+}
+
 bool store_open(const struct store_options *options, struct store **store_out, struct err *err)
 {
     AUTO(store_closep) struct store *st = store_new(options);
     if (!set_paths(st, options->dir, err))
         return false;
-    if (!options->read_only && !prepare_dirs(st, err))
+    if (!is_complete(st, err) || (!options->read_only && !prepare_dirs(st, err)))
         return false;
     st->manifest = manifest_new(0);
     if (options->bucket != NULL && !far_attach(st, err))
@@ -529,13 +556,13 @@ bool store_open(const struct store_options *options, struct store **store_out, s
         return err_wrap(err, "%s", st->dir);
     if (st->far == NULL && !far_explain(st, err))
         return false;
-    if (st->far != NULL && options->read_only) {
+    if (st->far != NULL && options->read_only && options->scratch_dir == NULL) {
         if (!replica_open(st, err))
             return false;
         *store_out = MOVE(st);
         return true;
     }
-    if (!recover(st, err) || (st->far != NULL && !far_adopt(st, err)))
+    if (!recover(st, err) || (st->far != NULL && !options->read_only && !far_adopt(st, err)))
         return err_wrap(err, "%s", st->dir);
     if (!options->read_only) {
         // A full disk must not keep the data from being read: pushes try again, and say why.

@@ -119,17 +119,23 @@ struct store_options {
     uint64_t cache_bytes;      // of local copies of segments that are in the bucket; 0: none is kept
     int64_t far_snapshot_ns;   // 0: FAR_SNAPSHOT_NS
     int64_t far_grace_ns;      // 0: FAR_GRACE_NS
+    int64_t far_lease_ns;      // 0: LEASE_NS; at least LEASE_NS_MIN
     int64_t far_refresh_ns;    // read_only with a bucket: 0: FAR_REFRESH_NS
     bool rebuild_index;        // drop the index and make it anew from the segments
-    // With a bucket: a store over the index that the bucket's writer publishes; `dir` is for copies of it alone.
-    // Else offline reading: never writes to `dir`, takes no lock; the index is built in `scratch_dir`.
+    // With a bucket and no scratch_dir: a store over the index that the bucket's writer publishes; `dir` is for copies of it alone.
+    // Else offline reading: never writes to `dir`, takes no lock; the index is built in `scratch_dir`, of the files and of what is live
+    // in the bucket, if there is one (far_live.h).
     bool read_only;
-    const char *scratch_dir;   // read_only without a bucket: an empty directory for the temporary index
+    const char *scratch_dir;   // read_only: an empty directory for the temporary index
+    uint64_t bucket_gen;       // with scratch_dir and a bucket: of it that segment alone; 0: all
     bool verify_deep;          // store_verify(): verify_deep.c too
     // Called by the keeper thread for what has no caller: seals, retries, damage found. May be NULL.
     void (*report)(void *ctx, bool failure, const char *text);
     void *report_ctx;
 };
+
+// A file in a directory that is not the whole of what is to be copied into it: it is not opened.
+#define STORE_INCOMPLETE "incomplete"
 
 // Recovers what a crash left (recover.c lists it) and starts the keeper. On false nothing runs and the
 // lock is free. ERR_BUSY: another process has the lock.
@@ -177,6 +183,9 @@ MUST_CHECK bool store_plan(struct store *store, bool (*visit)(void *ctx, const s
 
 // ERR_FULL / ERR_IO with the reason while pushes are refused; true otherwise. Never blocks.
 bool store_writable(struct store *store, struct err *err);
+
+// False, with the reason, while uploads to the bucket, its lease, or reading its index fail. Pushes and queries of what is here go on.
+bool store_bucket_works(struct store *store, struct err *err);
 
 struct store_stats {
     uint64_t generation_open;
@@ -287,6 +296,18 @@ static inline void run_loader_freep(struct run_loader **loader)
 // segment file and block when a checksum does not match.
 MUST_CHECK bool run_load(struct run_loader *loader, const struct view_run *run, unsigned columns,
                          struct run_entries *out, struct err *err);
+// Read-ahead of segments that are in a bucket alone, shared by the loaders of a view that join it (seg_fetch.h).
+struct view_ahead;
+struct view_ahead *view_ahead_new(struct view *view); // NULL: the view has none
+void view_ahead_free(struct view_ahead *ahead);       // after its loaders, before its view; NULL is fine
+void run_loader_join(struct run_loader *loader, struct view_ahead *ahead); // NULL: nothing
+// Whether what the run lies in is open, without which nothing can be said of it. If not, it soon is, unless that is too early.
+bool view_ahead_open(struct view_ahead *ahead, const struct view_run *run);
+// Announces that such a run will be loaded, in the order in which it will be. False: not now; announce it again after some loads. What was
+// announced is fetched from view_ahead_go() on at the latest. Any thread.
+bool view_ahead_want(struct view_ahead *ahead, const struct view_run *run, unsigned columns);
+void view_ahead_go(struct view_ahead *ahead);
+
 // What a query looks for, to pass by the blocks whose filters deny it (filter.h): every entry that it keeps has
 // one of a clause's texts in its line or in a value of its metadata.
 struct view_clause {
@@ -433,13 +454,14 @@ struct store_verify_stats {
     uint64_t wals, wal_records;
     uint64_t segments, segment_bytes, blocks, entries;
     uint64_t span_blocks, spans;
-    uint64_t far_segments; // in a bucket alone: not read
+    uint64_t far_segments; // elsewhere alone and not read: in a bucket, or on the disk of a bucket's writer
     uint64_t streams; // rows of the index compared, one per stream and segment
     uint64_t problems;
 };
 
 // Reads everything in a data directory (options: dir, decode, decode_ctx) and compares: every checksum,
 // every record, every row of the index against the segments (with options.read_only there need not be an index: it is passed by).
+// With options.bucket (and read_only, scratch_dir, bucket_gen) likewise what is live there, against the index if one is published.
 // Takes no lock and writes nothing; a server may run. problem() is told each finding; progress() (may be NULL) each file before it is read.
 // False only when the directory could not be read at all.
 MUST_CHECK bool store_verify(const struct store_options *options,

@@ -3,13 +3,19 @@
  *
  * A server may be at work, or have been killed: files are listed before rows are read, a segment without a row is fine while
  * its log or all that it was compacted from is there, or what was compacted from it, and a file that vanished meanwhile was published or dropped.
+ *
+ * In a bucket it is what far_live.h says is live: the published index with its segments, or a backup, whose logs are fetched into the
+ * scratch directory first.
  */
 #include "store/store.h"
 
 #include "base/fs.h"
 #include "base/limits.h"
+#include "store/far/far.h"
+#include "store/far/far_live.h"
 #include "store/segment/filter.h"
 #include "store/segment/seg.h"
+#include "store/segment/seg_format.h"
 #include "store/verify.h"
 #include "store/wal.h"
 
@@ -33,6 +39,8 @@ struct verify {
     struct index *index; // NULL: could not be opened
     struct index_read read;
     struct arena arena;
+    struct blob_store *bs; // NULL: no bucket
+    struct far_live live;
 };
 
 static void verify_done(struct verify *v)
@@ -43,6 +51,8 @@ static void verify_done(struct verify *v)
     free(v->wals);
     free(v->segments);
     arena_done(&v->arena);
+    far_live_done(&v->live);
+    blob_close(v->bs);
 }
 
 void verify_problem(struct verify *v, const char *fmt, ...)
@@ -114,6 +124,38 @@ static bool has_gen(const uint64_t *gens, size_t count, uint64_t gen)
     return count > 0 && bsearch(&gen, gens, count, sizeof gen, by_gen) != NULL;
 }
 
+// A handle on a segment that was listed.
+static struct seg *segment_of(const struct verify *v, uint64_t gen)
+{
+    char path[PATH_BYTES], key[SEG_KEY_BYTES];
+    const struct far_item *object = far_items_find(&v->live.segments, gen);
+    if (object == NULL) {
+        path_of(v, "segments", gen, path);
+        return seg_new(path, gen);
+    }
+    seg_object_key(gen, key);
+    (void)snprintf(path, sizeof path, "%s%s", blob_name(v->bs), key);
+    struct seg *seg = seg_new(path, gen);
+    seg_set_object(seg, v->bs, object->bytes);
+    seg_set_where(seg, INDEX_IN_BUCKET);
+    return seg;
+}
+
+// Whether a segment was published, replaced or dropped since it was listed.
+static bool is_gone(const struct verify *v, uint64_t gen, const struct seg *seg)
+{
+    struct err why;
+    struct blob_info info;
+    struct snapshot now;
+    char key[SEG_KEY_BYTES];
+    bool exists;
+    if (far_items_find(&v->live.segments, gen) == NULL)
+        return fs_exists(seg_path(seg), &exists, &why) && !exists;
+    seg_object_key(gen, key);
+    return v->live.kind == FAR_PUBLISHED && !blob_head(v->bs, key, &info, &why) && why.code == ERR_NOT_FOUND &&
+           snapshot_find(v->bs, &now, &why) && strcmp(now.key, v->live.version) != 0;
+}
+
 // Whether all that a segment was made of is there: a compaction under way, or cut short before its commit.
 static bool is_rewritten(const struct verify *v, const struct seg_footer *footer)
 {
@@ -127,12 +169,10 @@ static bool is_rewritten(const struct verify *v, const struct seg_footer *footer
 static bool is_input(const struct verify *v, uint64_t gen)
 {
     for (size_t i = 0; i < v->segments_count; i++) {
-        char path[PATH_BYTES];
         struct err ignored;
         if (seg_rewrites(v->segments[i]) == 0)
             continue;
-        path_of(v, "segments", v->segments[i], path);
-        AUTO(seg_unrefp) struct seg *seg = seg_new(path, v->segments[i]);
+        AUTO(seg_unrefp) struct seg *seg = segment_of(v, v->segments[i]);
         for (uint32_t n = 0; seg_load(seg, &ignored) && n < seg_footer(seg)->inputs_count; n++)
             if (seg_footer(seg)->inputs[n] == gen)
                 return true;
@@ -358,21 +398,37 @@ static void check_traces(struct verify *v, struct seg *seg, uint64_t gen, const 
         verify_problem(v, "%s: the index does not find %" PRIu64 " of its traces", seg_path(seg), missing);
 }
 
+// Whether a backup's object is the segment that the backup names.
+static void check_named(struct verify *v, uint64_t gen, const struct seg *seg)
+{
+    const struct far_item *named = far_items_find(&v->live.segments, gen);
+    uint8_t trailer[SEG_TRAILER_BYTES];
+    char key[SEG_KEY_BYTES];
+    uint64_t pos, check;
+    struct err why;
+    if (v->live.kind != FAR_BACKUP || named == NULL)
+        return;
+    seg_object_key(gen, key);
+    if (!blob_get(v->bs, key, named->bytes - sizeof trailer, trailer, sizeof trailer, &why) ||
+        !seg_get_trailer(slice_of(trailer, sizeof trailer), named->bytes, &pos, &check, &why))
+        verify_problem(v, "%s", why.text);
+    else if (check != named->check)
+        verify_problem(v, "%s: is another segment than the backup names", seg_path(seg));
+}
+
 static void check_segment(struct verify *v, uint64_t gen, bool has_row)
 {
-    char path[PATH_BYTES];
     struct err why;
-    path_of(v, "segments", gen, path);
-    if (v->progress != NULL)
-        v->progress(v->ctx, path);
-    AUTO(seg_unrefp) struct seg *seg = seg_new(path, gen);
+    AUTO(seg_unrefp) struct seg *seg = segment_of(v, gen);
     AUTO(seg_directory_done) struct seg_directory d = {0};
-    bool exists;
+    if (v->progress != NULL)
+        v->progress(v->ctx, seg_path(seg));
     if (!seg_load(seg, &why) || !seg_read_directory(seg, &d, &why)) {
-        if (has_row || (fs_exists(path, &exists, &why) && exists))
+        if ((has_row && v->bs == NULL) || !is_gone(v, gen, seg))
             verify_problem(v, "%s", why.text);
         return;
     }
+    check_named(v, gen, seg);
     uint64_t problems = v->stats.problems;
     v->stats.segments++;
     v->stats.segment_bytes += seg_footer(seg)->totals.file_bytes;
@@ -389,14 +445,17 @@ static void check_segment(struct verify *v, uint64_t gen, bool has_row)
             verify_deep_index(v, &v->read, seg, gen, &d);
     } else if (v->index != NULL && !has_gen(v->wals, v->wals_count, gen) && !is_rewritten(v, seg_footer(seg)) &&
                !is_input(v, gen))
-        verify_problem(v, "%s: the index has no row for this segment", path);
+        verify_problem(v, "%s: the index has no row for this segment", seg_path(seg));
 }
 
 static void open_index(struct verify *v)
 {
     char dir[PATH_BYTES];
     struct err why;
-    (void)snprintf(dir, sizeof dir, "%s/index", v->options->dir);
+    if (v->bs != NULL)
+        (void)snprintf(dir, sizeof dir, "%s", v->live.index_dir);
+    else
+        (void)snprintf(dir, sizeof dir, "%s/index", v->options->dir);
     if (!index_open(dir, KV_READ, &v->index, &why)) {
         if (v->segments_count > 0)
             verify_problem(v, "%s", why.text);
@@ -426,7 +485,7 @@ static bool check_all(struct verify *v, struct err *err)
         // The lesser of the two lists; equal ones are a segment with its row.
         bool file = i < v->segments_count && (at == rows_count || v->segments[i] <= rows[at].gen);
         bool row = at < rows_count && (i == v->segments_count || rows[at].gen <= v->segments[i]);
-        if (!file && (rows[at].where & INDEX_IN_BUCKET) != 0)
+        if (!file && (v->bs != NULL || (rows[at].where & INDEX_IN_BUCKET) != 0))
             v->stats.far_segments++;
         else
             check_segment(v, file ? v->segments[i] : rows[at].gen, row);
@@ -437,6 +496,30 @@ static bool check_all(struct verify *v, struct err *err)
     return true;
 }
 
+static bool list_bucket(struct verify *v, struct err *err)
+{
+    const struct store_options *o = v->options;
+    struct err why;
+    if (!blob_open(o->bucket, &v->bs, err))
+        return false;
+    if (o->bucket_gen != 0) {
+        char key[SEG_KEY_BYTES];
+        struct blob_info info;
+        seg_object_key(o->bucket_gen, key);
+        if (!blob_head(v->bs, key, &info, err))
+            return false;
+        v->live.kind = FAR_OBJECTS;
+        far_items_add(&v->live.segments, &(struct far_item){.gen = o->bucket_gen, .bytes = info.bytes});
+    } else if (!far_live(v->bs, o->scratch_dir, &v->live, err)) {
+        return false;
+    } else if (!far_fetch_rest(v->bs, &v->live, o->dir, &why)) {
+        verify_problem(v, "%s", why.text);
+    }
+    for (size_t i = 0; i < v->live.segments.count; i++)
+        add_gen(&v->segments, &v->segments_count, &v->segments_room, v->live.segments.items[i].gen);
+    return true;
+}
+
 bool store_verify(const struct store_options *options, void (*problem_fn)(void *ctx, const char *text),
                   void (*progress)(void *ctx, const char *path), void *ctx,
                   struct store_verify_stats *stats_out, struct err *err)
@@ -444,13 +527,20 @@ bool store_verify(const struct store_options *options, void (*problem_fn)(void *
     AUTO(verify_done) struct verify v = {
         .options = options, .problem = problem_fn, .progress = progress, .ctx = ctx};
     arena_init(&v.arena, INGEST_ARENA_BYTES_MAX);
+    if (options->bucket != NULL && !list_bucket(&v, err))
+        return false;
     if (!list(&v, "wal", "wal", err) || !list(&v, "segments", "seg", err))
         return false;
+    bool exists;
+    char incomplete[PATH_BYTES];
+    (void)snprintf(incomplete, sizeof incomplete, "%s/" STORE_INCOMPLETE, options->dir);
+    if (fs_exists(incomplete, &exists, err) && exists)
+        verify_problem(&v, "%s: a backup or restore into this directory was cut short", incomplete);
     if (v.wals_count > 0)
         qsort(v.wals, v.wals_count, sizeof *v.wals, by_gen);
     if (v.segments_count > 0)
         qsort(v.segments, v.segments_count, sizeof *v.segments, by_gen);
-    if (!options->read_only)
+    if (!options->read_only || v.live.index_dir[0] != '\0')
         open_index(&v);
     if (!check_all(&v, err))
         return false;

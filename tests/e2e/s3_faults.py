@@ -44,6 +44,7 @@ class Fault:
 
     def __init__(self, kind, times, methods, after, options):
         self.kind, self.left, self.methods, self.skip, self.options = kind, times, methods, after, options
+        self.path = options.get("path", "")  # a part of it
 
 
 def hmac256(key, text):
@@ -78,11 +79,14 @@ class S3Server:
     def __init__(self, bucket="logs", region="us-east-1", page_keys=1000, conditional=True):
         self.bucket, self.region, self.page_keys, self.conditional = bucket, region, page_keys, conditional
         self.objects, self.uploads, self.requests = {}, {}, []
+        self.writes = []            # (key id, method, path) of all that changed something
         self.hosts = []             # Host headers seen
         self.keys = {KEY_ID: (SECRET, "")}  # key id -> secret, session token
         self.expired = set()        # key ids that are no longer good
         self.temporary_count = 0    # credentials handed out
         self.temporary_seconds = 3600
+        self.running, self.most_running = 0, 0  # requests at a time
+        self.latency = 0            # seconds that each request takes longer
         self.clock_ahead = 0        # seconds that our clock is ahead of the client's
         self.connections = 0
         self.faults = []
@@ -115,7 +119,7 @@ class S3Server:
         self.httpd.server_close()
 
     def fail(self, kind, times=1, methods=None, after=0, **options):
-        """kind: status, stall, truncate, etag, drop, error_after_200, drip, no_range."""
+        """kind: status, stall, truncate, etag, drop, error_after_200, drip, no_range, hold (done when `go` is set)."""
         with self.lock:
             self.faults.append(Fault(kind, times, methods, after, options))
 
@@ -123,10 +127,10 @@ class S3Server:
         with self.lock:
             self.faults = []
 
-    def take_fault(self, method):
+    def take_fault(self, method, path):
         with self.lock:
             for fault in self.faults:
-                if fault.left <= 0 or (fault.methods and method not in fault.methods):
+                if fault.left <= 0 or (fault.methods and method not in fault.methods) or fault.path not in path:
                     continue
                 if fault.skip > 0:
                     fault.skip -= 1
@@ -167,18 +171,26 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             s3.requests.append((self.command, self.path, dict(self.query)))
             s3.hosts.append(self.headers.get("Host", ""))
         self.fault = None
+        with s3.lock:
+            s3.running += 1
+            s3.most_running = max(s3.running, s3.most_running)
+        if s3.latency:
+            time.sleep(s3.latency)
         try:
             if self.beside():
                 return
-            self.fault = s3.take_fault(self.command)
+            self.fault = s3.take_fault(self.command, self.path)
             if self.fault and self.early_fault():
                 return
-            self.check()
+            self.key = self.check()
             self.route()
         except Refused as e:
             self.refuse(e)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
+        finally:
+            with s3.lock:
+                s3.running -= 1
 
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = do_any
 
@@ -220,6 +232,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if f.kind == "status":
             raise Refused(f.options["status"], f.options.get("code", ""), f.options.get("message", ""),
                           f.options.get("headers", {}))
+        if f.kind == "hold":  # the request is here, and done much later
+            f.options["here"].set()
+            f.options["go"].wait(120)
+            return False
         if f.kind == "stall":
             self.server_s3.released.wait(60)
             self.close_connection = True
@@ -270,6 +286,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self.command == "PUT":
             if headers.get("content-md5") != base64.b64encode(hashlib.md5(self.body).digest()).decode():
                 raise Refused(400, "BadDigest", "no Content-MD5, or a wrong one")
+        return key
 
     # --- routes -------------------------------------------------------------------------------------
 
@@ -292,6 +309,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             else:
                 action = getattr(self, "object_" + self.command.lower())
             result = action(key, query)
+            if self.command not in ("GET", "HEAD"):
+                s3.writes.append((self.key, self.command, self.path))
         self.answer(*result)
 
     def find(self, key):
@@ -371,6 +390,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             raise Refused(400, "InvalidPart", "parts differ")
         if any(len(parts[n].body) < PART_BYTES_MIN for n, _ in wanted[:-1]):
             raise Refused(400, "EntityTooSmall", "a part is too small")
+        if s3.conditional and self.headers.get("If-None-Match") == "*" and key in s3.objects:
+            raise Refused(412, "PreconditionFailed", "At least one of the preconditions did not hold")
         body = b"".join(parts[n].body for n, _ in wanted)
         md5s = b"".join(hashlib.md5(parts[n].body).digest() for n, _ in wanted)
         s3.objects[key] = Object(body, '"%s-%d"' % (hashlib.md5(md5s).hexdigest(), len(wanted)))

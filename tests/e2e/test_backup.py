@@ -2,6 +2,7 @@
 """mstore-dump backup of a server under load, twice, and restore: whatever was acknowledged before a backup began is in it, each once. Speaks TAP."""
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -101,6 +102,10 @@ def test_running(tap, top):
         server.post("/flush")
         server.stop()
     tap.equal(dump("verify", restored)[0], 0, "and it verifies")
+    counted = [int(n) for n in re.findall(r"[0-9]+", dump("rebuild", restored)[1])]
+    status, out, err = dump("rebuild", "--json", restored)
+    tap.ok(status == 0 and list(json.loads(out)) == ["segments", "streams", "entries", "spans"] and list(json.loads(out).values()) == counted and counted[2] > 50,
+           "the index is made anew, and told in JSON too", out + err)
     tap.equal(held(backup), expected, "the backup did not change")
 
 

@@ -137,6 +137,15 @@ def test_operations(s3, d, name, conditional, page=False):
     tap.equal(d.get("lease", 0, 5), b"three", "%s: and stays" % name)
     d("delete", "lease")
     tap.equal(d("put-match", "lease", etag, "five"), "ok refused ", "%s: refused: it is gone" % name)
+    for size in (5, PART + 1):
+        path, key = file_of(pattern(size)), "new/%d" % size
+        tap.equal(d("put-new-file", key, path), "ok ", "%s: a new file of %d bytes" % (name, size))
+        got = d("put-new-file", key, file_of(pattern(size + 1)))
+        tap.ok(got.startswith("error busy: ") and key in got and d("head", key).split(" ")[1] == str(size), "%s: not over one that is there" % name, got)
+    etag = d("head", "new/5").split(" ")[2]
+    tap.equal(d("put-match-file", "new/5", etag, file_of(pattern(6))), "ok ", "%s: in place of the one known" % name)
+    tap.ok(d("put-match-file", "new/5", etag, file_of(pattern(7))).startswith("error busy: "), "%s: not of another" % name)
+    tap.ok(d("put-match-file", "new/none", etag, file_of(pattern(7))).startswith("error busy: "), "%s: not of one that is gone" % name)
 
 
 def test_good_servers():
@@ -415,6 +424,16 @@ def test_credentials():
         s3.clock_ahead = -3600
         got = d.get("k", 0, 5)
         tap.ok(has(got, "RequestTimeTooSkewed", "ahead of the server's"), "our clock is ahead", got)
+        got = d("head", "k")
+        tap.ok(has(got, "status 403 access denied: our clock is 3", "ahead of the server's"), "also where the answer says nothing but its date", got)
+        s3.clock_ahead = 0
+        with s3.lock:
+            before = len(s3.writes)
+        tap.equal((d("guard"), d("head", "k")[:4]), ("ok ", "ok 5"), "who may not write any more may read")
+        for args in (("put", "k", "x"), ("put-file", "k", file_of(pattern(PART + 1))), ("delete", "k")):
+            got = d(*args)
+            tap.ok(got.startswith("error busy: ") and "writer" in got and len(s3.writes) == before, "but %s nothing" % args[0], got)
+        tap.ok(d("put-new", "other", "x").startswith("ok put"), "a put on condition is the caller's own affair")
     s3.stop()
 
 

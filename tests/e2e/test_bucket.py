@@ -1,128 +1,19 @@
 """
-test_bucket.py -- a store beyond one disk: uploads, a cache of nothing, read-only servers, a directory that was lost, a bucket
-that is gone. Against s3rver, and against a server that checks and misbehaves.
+test_bucket.py -- a store beyond one disk: uploads, a cache of nothing, read-only servers, a directory that was lost, one writer, read-ahead.
+Against s3rver, and against a server that checks and misbehaves.
 """
-import json
 import os
 import random
 import shutil
-import subprocess
 import sys
 import time
 import urllib.parse
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import lib
-from lib import Server, Tap, wait_until
-from s3_faults import KEY_ID, SECRET, S3Server
+from bucket import FROM, QUERIES, SECOND, TO, answers, batch, dump, local_segments, objects, push, refused, segments, sent, server, settled, tap
+from lib import Server, wait_until
+from s3_faults import S3Server
 from s3_server import S3rver
-
-tap = Tap()
-SECOND = 10 ** 9
-NOW = time.time_ns()
-QUERIES = ['{app=~".+"}', '{app="a1"} |= "needle"', '{app=~"a[0-3]"} | json | n > 50']
-METRICS = ['sum by (app) (count_over_time({app=~".+"}[10m]))', 'sum(rate({app=~"a1|a2"}[5m]))',
-           'sum by (app) (bytes_over_time({app=~".+"}[10m]))']
-FROM, TO = NOW - 3600 * SECOND, NOW + SECOND
-
-
-def env_of(s3):
-    keys = (s3.key_id, s3.secret) if isinstance(s3, S3rver) else (KEY_ID, SECRET)
-    return {"AWS_ACCESS_KEY_ID": keys[0], "AWS_SECRET_ACCESS_KEY": keys[1]}
-
-
-def dump(*args):
-    program = os.path.join(os.path.dirname(lib.binary()), "..", "tools", "mstore-dump")
-    done = subprocess.run([program, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    return done.returncode, done.stdout, done.stderr
-
-
-def server(s3, *args, data=None, prefix="deep/prefix"):
-    args = ["--s3", s3.url, "--bucket", "logs", "--prefix", prefix, "--s3-snapshot", "100ms", "--s3-refresh", "100ms",
-            "--s3-grace", "1s", "--low-water", "0"] + list(args)
-    return Server(args, data=data, env=env_of(s3))
-
-
-def batch(seed, streams=5, entries=400):
-    """Entries of the last hour, the same for the same seed."""
-    rng = random.Random(seed)
-    out = []
-    for s in range(streams):
-        times = sorted(rng.randrange(FROM + SECOND, NOW) for _ in range(entries))
-        out.append(({"app": "a%d" % s, "seed": str(seed)},
-                    [(t, json.dumps({"n": rng.randrange(100), "text": "%032x%s" % (rng.getrandbits(128),
-                      " needle" if rng.random() < 0.02 else "")})) for t in times]))
-    return out
-
-
-def trace_ids(seed, count=30):
-    return ["%016x%016x" % (0xabc0000 + seed, n + 1) for n in range(count)]
-
-
-def spans(seed):
-    """OTLP JSON: traces of three spans."""
-    rng = random.Random(1000 + seed)
-    out = []
-    for trace in trace_ids(seed):
-        start = rng.randrange(FROM + SECOND, NOW - SECOND)
-        for n in range(3):
-            out.append({"traceId": trace, "spanId": "%016x" % rng.getrandbits(64), "name": "span %d" % n, "kind": 2,
-                        "startTimeUnixNano": str(start + n * 1000000), "endTimeUnixNano": str(start + 5000000 * (n + 1)),
-                        "attributes": [{"key": "n", "value": {"intValue": str(rng.randrange(100))}}]})
-    return {"resourceSpans": [{"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "svc"}}]},
-                               "scopeSpans": [{"spans": out}]}]}
-
-
-def push(srv, seed, **more):
-    answer = srv.push(batch(seed, **more))
-    assert answer.status == 204, answer
-    answer = srv.post("/v1/traces", json.dumps(spans(seed)).encode(), {"Content-Type": "application/json"})
-    assert answer.status == 200, answer
-    assert srv.post("/flush").status == 204
-
-
-def answers(srv):
-    """All that is asked, in a form that can be compared."""
-    out = [srv.lines(q, FROM, TO) for q in QUERIES]
-    for q in METRICS:
-        result = srv.query_range(q, FROM, TO, step="60")["data"]["result"]
-        out.append(sorted((sorted(s["metric"].items()), s["values"]) for s in result))
-    for trace in [trace_ids(seed)[n] for seed in range(5) for n in (0, 7)]:
-        answer = srv.get("/api/traces/" + trace)
-        out.append((answer.status, answer.status == 200 and answer.json()))
-    found = srv.get("/api/search", {"q": "{ span.n > 90 }", "start": FROM // SECOND, "end": TO // SECOND + 1, "limit": 1000}).json()
-    out.append(sorted((t["traceID"], t["startTimeUnixNano"], t["durationMs"]) for t in found["traces"]))
-    out.append(srv.get("/loki/api/v1/label/app/values", {"start": FROM, "end": TO}).json()["data"])
-    return out
-
-
-def local_segments(srv):
-    return sorted(n for n in os.listdir(os.path.join(srv.data, "segments")) if n.endswith(".seg"))
-
-
-def sent(srv, want=None):
-    """Waits until everything sealed is in the bucket."""
-    return wait_until(lambda: srv.metrics().get("mstore_s3_unsent_segments") == 0 and
-                      (want is None or srv.metrics()["mstore_s3_uploads_total"] >= want), 60)
-
-
-def objects(s3, prefix="deep/prefix/"):
-    if isinstance(s3, S3rver):
-        top = os.path.join(s3.dir, "logs")
-        found = [os.path.relpath(os.path.join(d, f), top) for d, _, files in os.walk(top) for f in files]
-        return sorted(f[:-len("._S3rver_object")][len(prefix):] for f in found
-                      if f.endswith("._S3rver_object") and f.startswith(prefix))
-    with s3.lock:
-        return sorted(k[len(prefix):] for k in s3.objects if k.startswith(prefix))
-
-
-def settled(s3, srv, prefix="deep/prefix/"):
-    """Waits until the bucket has the live segments and nothing else: what compaction replaced goes after the grace."""
-    return sent(srv) and wait_until(lambda: len(segments(s3, prefix=prefix)) == srv.metrics()["mstore_segments"], 60)
-
-
-def segments(s3, **more):
-    return [k for k in objects(s3, **more) if k.startswith("segments/")]
 
 
 # --- a whole life -----------------------------------------------------------------------------------
@@ -241,72 +132,63 @@ def test_ranges(s3):
     srv.close()
 
 
-# --- faults -----------------------------------------------------------------------------------------
-
-def test_gone(s3):
-    """The bucket is away for a while: reads of far data fail by name, pushes go on, nothing is lost."""
-    srv = server(s3, "--cache-bytes", "0", prefix="gone").start()
+def test_read_ahead(s3):
+    """Scans fetch what comes next while they decode, near columns in one request; what cannot be fetched is told as ever."""
+    srv = server(s3, "--cache-bytes", "0", prefix="ahead").start()
     model = Server(["--low-water", "0"]).start()
+    rng = random.Random(8)
+    for part in range(8):
+        first = FROM + SECOND + part * 400 * SECOND
+        streams = [({"app": "s%d" % n}, [(first + i * 10 ** 8, "%0256x" % rng.getrandbits(1024)) for i in range(2500)]) for n in range(2)]
+        for each in (srv, model):
+            assert each.push(streams).status == 204
     for each in (srv, model):
-        push(each, 1)
-    tap.ok(wait_until(lambda: local_segments(srv) == [], 60) and len(segments(s3, prefix="gone/")) == 1, "one far segment")
-    s3.fail("status", times=10 ** 9, status=403, code="AccessDenied")
-    answer = srv.get("/loki/api/v1/query_range", {"query": QUERIES[0], "start": FROM, "end": TO})
-    far = segments(s3, prefix="gone/")[0]
-    tap.ok(answer.status == 500 and far in answer.text and "s3://logs/gone/" in answer.text and "AccessDenied" in answer.text,
-           "a read that is refused names segment, bucket and reason", answer)
-    for each in (srv, model):
-        push(each, 2)
-    tap.ok(wait_until(lambda: "upload segment" in srv.stderr_text or "lease" in srv.stderr_text, 30),
-           "the operator is told", srv.stderr_text)
-    tap.equal(len(local_segments(srv)), 1, "what is sealed meanwhile stays here")
-    time.sleep(1.5)  # the keeper's turns
-    tap.equal(len(local_segments(srv)), 1, "however small the cache is")
-    tap.equal(srv.lines('{seed="2"}', FROM, TO), model.lines('{seed="2"}', FROM, TO), "and is answered")
-    data, srv.own_data = srv.data, False
-    srv.kill9()
-    srv = server(s3, "--cache-bytes", "0", prefix="gone", data=data).start()
-    tap.equal(srv.lines('{seed="2"}', FROM, TO), model.lines('{seed="2"}', FROM, TO), "also after a restart without the bucket")
-    for each in (srv, model):
-        push(each, 3)
+        each.post("/flush")
+    tap.ok(wait_until(lambda: local_segments(srv) == [], 60), "a segment of many blocks, far away", srv.stderr_text)
+    rate, lines, few = 'sum by (app) (rate({app=~"s.*"}[1m]))', '{app=~"s.*"} |~ "[g-z]{3}"', '{app=~"s.*"} |~ "00[0-9]+00"'
+
+    def ask(where, query, **options):
+        answer = where.query_range(query, FROM, TO, **options)["data"]
+        return sorted((sorted((s.get("metric") or s.get("stream")).items()), s["values"]) for s in answer["result"]), answer["stats"]["querier"]["store"]
+
+    ask(srv, few, limit=1)  # the tables are read
+    s3.latency = 0.01
+    for query, options, coalesced in ((rate, {"step": "60"}, False), (lines, {}, True), (few, {"limit": 5000}, True), (few, {"limit": 5000, "direction": "backward"}, False)):
+        with s3.lock:
+            s3.most_running, first = 0, len(s3.requests)
+        before = srv.metrics()["mstore_s3_got_bytes_total"]
+        got, stats = ask(srv, query, **options)
+        with s3.lock:
+            gets = sum(m == "GET" and "/segments/" in p for m, p, _ in s3.requests[first:])
+            most = s3.most_running
+        tap.equal(got, ask(model, query, **options)[0], "%s: the answer" % query)
+        tap.ok(most > 2, "%s: several requests at a time" % query, most)
+        read = srv.metrics()["mstore_s3_got_bytes_total"] - before
+        needed = stats["chunk"]["compressedBytes"]
+        tap.ok(needed <= read <= 2 * needed + 8192, "%s: at most twice what it needs" % query, (read, stats))
+        tap.ok(gets >= 3 and (not coalesced or gets < 0.8 * stats["totalChunksDownloaded"]), "%s: neighbours in one request" % query, (gets, stats))
+    # What goes wrong while it is read ahead.
+    want = ask(model, lines)[0], ask(model, rate, step="60")[0]
+    for kind in ("status", "drop", "truncate", "short"):
+        s3.fail(kind, times=5, methods=["GET"], path="/segments/", after=4, status=503, code="SlowDown")
+        tap.equal((ask(srv, lines)[0], ask(srv, rate, step="60")[0]), want, "requests that fail for a while (%s) change nothing" % kind)
+        s3.heal()
+    s3.fail("status", times=10 ** 9, methods=["GET"], path="/segments/", after=6, status=403, code="AccessDenied")
+    answer = srv.get("/loki/api/v1/query_range", {"query": rate, "start": FROM, "end": TO, "step": 60})
+    tap.ok(answer.status == 500 and "AccessDenied" in answer.text and "in s3://logs/ahead/" in answer.text and ".seg" in answer.text, "for good: told, by name", answer)
     s3.heal()
-    tap.ok(sent(srv, 2), "when it is back, everything is uploaded", srv.stderr_text)
-    tap.equal(answers(srv), answers(model), "and answered")
-    tap.ok(wait_until(lambda: local_segments(srv) == [], 30), "and then dropped here")
-    srv.stop()
-    shutil.rmtree(data)
+    s3.latency = 0
+    with s3.lock:
+        key = [k for k in s3.objects if k.startswith("ahead/segments/")][0]
+        o = s3.objects[key]
+        s3.objects[key] = type(o)(o.body[:len(o.body) // 3] + bytes(64) + o.body[len(o.body) // 3 + 64:])
+    answer = srv.query_range(few, FROM, TO)
+    tap.ok("damaged" in str(answer.get("warnings")), "damage is found, and the rest is answered", answer.get("warnings"))
     model.close()
-
-
-def test_cap(s3):
-    """What cannot be uploaded and passes --max-bytes: pushes are refused, nothing is dropped."""
-    s3.fail("status", times=10 ** 9, status=403, code="AccessDenied", methods=["PUT"], after=4)
-    srv = server(s3, "--max-bytes", "300KB", prefix="cap").start()
-    status, seed, pushed = 204, 0, 0
-    while status == 204 and seed < 30:
-        status = srv.push(batch(seed)).status
-        pushed += 2000 if status == 204 else 0
-        srv.post("/flush")
-        seed += 1
-        wait_until(lambda: srv.get("/ready").status != 200, 1.5)  # the keeper looks once a second
-    tap.ok(status == 503 and 0 < pushed, "pushes are refused when unsent segments pass the cap", (status, pushed))
-    count = sum(len(srv.lines('{seed="%d"}' % n, FROM, TO)) for n in range(seed))
-    tap.equal(count, pushed, "and every acknowledged line is there")
-    s3.heal()
-    tap.ok(wait_until(lambda: srv.push(batch(99)).status == 204, 60), "taken again when the bucket takes them", srv.stderr_text)
     srv.close()
 
 
-def refused(s3, *args, data=None, prefix="deep/prefix"):
-    srv = server(s3, *args, data=data, prefix=prefix)
-    try:
-        srv.start(60)
-    except RuntimeError as e:
-        return str(e)
-    finally:
-        srv.close()
-    return "started"
-
+# --- writers and retention ---------------------------------------------------------------------------
 
 def test_writers(s3, name):
     a = server(s3, prefix="two").start()
@@ -383,10 +265,9 @@ try:
     test_writers(good, "s3rver")
     test_lost_lease(s3)
     test_ranges(s3)
+    test_read_ahead(s3)
     test_retention(s3, "strict server")
     test_retention(good, "s3rver")
-    test_gone(s3)
-    test_cap(s3)
 finally:
     s3.stop()
     good.stop()

@@ -8,7 +8,7 @@
  *     put KEY TEXT              put-file KEY PATH          put-new KEY TEXT         put-match KEY
  * ETAG TEXT get KEY POS BYTES PATH    whole KEY BYTES_MAX PATH   head KEY                 delete
  * KEY list UNDER                many THREADS ROUNDS KEY BYTES                       stop-after MS
- *     drop-parts UNDER
+ *     drop-parts UNDER          put-new-file KEY PATH    put-match-file KEY ETAG PATH    guard
  * Answers: "ok ...", or "error CODE text".
  */
 #include "base/clock.h"
@@ -26,6 +26,13 @@
 enum { WORDS_MAX = 6, THREADS_MAX = 32, LINE_BYTES = 8192 };
 
 static struct blob_store *bs;
+static bool writes = true;
+
+static bool may_write(void *ctx)
+{
+    (void)ctx;
+    return writes;
+}
 
 static void answer(bool good, const struct err *err, const char *text)
 {
@@ -42,12 +49,12 @@ static bool save(const char *path, struct slice bytes, struct err *err)
     return fs_create(path, true, &fd, err) && fs_write_at(fd, path, 0, bytes, err);
 }
 
-static bool put_file(const char *key, const char *path, struct err *err)
+static bool put_file(const char *key, const char *path, const char *want, struct err *err)
 {
     AUTO(fs_closep) int fd = -1;
     uint64_t bytes;
     return fs_open_read(path, &fd, err) && fs_bytes(fd, path, &bytes, err) &&
-           blob_put_file(bs, key, fd, path, bytes, err);
+           blob_put_file(bs, key, fd, path, bytes, want, err);
 }
 
 static bool get(const char *key, uint64_t pos, size_t bytes, const char *path, struct err *err)
@@ -151,9 +158,16 @@ static void run(char *line)
     char text[256] = "";
     bool good = false, put = false;
     if (strcmp(w[0], "put") == 0) {
-        good = blob_put(bs, w[1], slice_cstr(w[2]), &err);
+        good = blob_put(bs, w[1], slice_cstr(w[2]), BLOB_ANYTHING, &err);
     } else if (strcmp(w[0], "put-file") == 0) {
-        good = put_file(w[1], w[2], &err);
+        good = put_file(w[1], w[2], BLOB_ANYTHING, &err);
+    } else if (strcmp(w[0], "put-new-file") == 0) {
+        good = put_file(w[1], w[2], BLOB_NOTHING, &err);
+    } else if (strcmp(w[0], "put-match-file") == 0) {
+        good = put_file(w[1], w[3], w[2], &err);
+    } else if (strcmp(w[0], "guard") == 0) { // from now on nothing may be written
+        writes = false;
+        good = true;
     } else if (strcmp(w[0], "put-new") == 0 || strcmp(w[0], "put-match") == 0) {
         bool match = strcmp(w[0], "put-match") == 0;
         good = blob_put_if(bs, w[1], slice_cstr(w[match ? 3 : 2]), match ? w[2] : NULL, &put, &info,
@@ -211,7 +225,8 @@ static void set_option(struct blob_options *o, const char *word)
 int main(int argc, char **argv)
 {
     assert(argc >= 4);
-    struct blob_options options = {.url = argv[1], .bucket = argv[2], .prefix = argv[3]};
+    struct blob_options options = {
+        .url = argv[1], .bucket = argv[2], .prefix = argv[3], .may_write = may_write};
     for (int i = 4; i < argc; i++)
         set_option(&options, argv[i]);
     struct err err;

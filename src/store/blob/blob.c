@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/hash.h"
 #include "base/limits.h"
 #include "base/metric.h"
 #include "store/blob/s3.h"
@@ -163,12 +164,35 @@ static void fill_info(const struct transport_answer *a, uint64_t bytes, struct b
     (void)snprintf(out->etag, sizeof out->etag, "%s", a->etag);
 }
 
-bool blob_put(struct blob_store *bs, const char *key, struct slice bytes, struct err *err)
+bool s3_condition(const char *want, char header[S3_CONDITION_BYTES])
+{
+    if (want == BLOB_ANYTHING)
+        return false;
+    if (want[0] == '\0')
+        (void)snprintf(header, S3_CONDITION_BYTES, "If-None-Match: *");
+    else
+        (void)snprintf(header, S3_CONDITION_BYTES, "If-Match: %s", want);
+    return true;
+}
+
+// An object that was to be replaced and is gone is not what it was.
+static bool is_refused(const char *want, struct err *err)
+{
+    if (want != BLOB_ANYTHING && want[0] != '\0' && err->code == ERR_NOT_FOUND)
+        err->code = ERR_BUSY;
+    return false;
+}
+
+bool blob_put(struct blob_store *bs, const char *key, struct slice bytes, const char *want,
+              struct err *err)
 {
     assert(bytes.len <= BLOB_PART_BYTES);
     AUTO(s3_answer_donep) struct transport_answer answer;
     transport_answer_init(&answer);
-    return s3_put_bytes(bs, &(struct s3_call){.what = "put", .key = key}, bytes, &answer, err);
+    char condition[S3_CONDITION_BYTES];
+    struct s3_call call = {.what = "put", .key = key, .headers = {condition}};
+    call.headers_count = s3_condition(want, condition);
+    return s3_put_bytes(bs, &call, bytes, &answer, err) || is_refused(want, err);
 }
 
 bool blob_put_if(struct blob_store *bs, const char *key, struct slice bytes, const char *etag,
@@ -177,11 +201,10 @@ bool blob_put_if(struct blob_store *bs, const char *key, struct slice bytes, con
     assert(bytes.len <= BLOB_PART_BYTES);
     AUTO(s3_answer_donep) struct transport_answer answer;
     transport_answer_init(&answer);
-    char condition[BLOB_ETAG_BYTES + 32] = "If-None-Match: *";
-    if (etag != NULL)
-        (void)snprintf(condition, sizeof condition, "If-Match: %s", etag);
+    char condition[S3_CONDITION_BYTES];
     struct s3_call call = {
-        .what = "put", .key = key, .headers = {condition}, .headers_count = 1, .status_fine = 412};
+        .what = "put", .key = key, .headers = {condition}, .unguarded = true, .status_fine = 412};
+    call.headers_count = s3_condition(etag != NULL ? etag : BLOB_NOTHING, condition);
     if (!s3_put_bytes(bs, &call, bytes, &answer, err)) {
         if (etag == NULL || err->code != ERR_NOT_FOUND)
             return false;
@@ -194,7 +217,7 @@ bool blob_put_if(struct blob_store *bs, const char *key, struct slice bytes, con
 }
 
 static bool put_small_file(struct blob_store *bs, const char *key, int fd, const char *path,
-                           size_t bytes, struct err *err)
+                           size_t bytes, const char *want, struct err *err)
 {
     AUTO(buf_done) struct buf all;
     buf_init(&all, 0);
@@ -202,16 +225,16 @@ static bool put_small_file(struct blob_store *bs, const char *key, int fd, const
     if (memory == NULL)
         return err_set(err, ERR_LIMIT, "no memory for %s", path);
     return fs_read_at(fd, path, 0, memory, bytes, err) &&
-           blob_put(bs, key, slice_of(memory, bytes), err);
+           blob_put(bs, key, slice_of(memory, bytes), want, err);
 }
 
 bool blob_put_file(struct blob_store *bs, const char *key, int fd, const char *path, uint64_t bytes,
-                   struct err *err)
+                   const char *want, struct err *err)
 {
     struct blob_info info;
-    if (bytes <= BLOB_PART_BYTES ? !put_small_file(bs, key, fd, path, (size_t)bytes, err)
-                                 : !multipart_put_file(bs, key, fd, path, bytes, err))
-        return false;
+    if (bytes <= BLOB_PART_BYTES ? !put_small_file(bs, key, fd, path, (size_t)bytes, want, err)
+                                 : !multipart_put_file(bs, key, fd, path, bytes, want, err))
+        return is_refused(want, err);
     if (!blob_head(bs, key, &info, err))
         return false;
     return info.bytes == bytes ||
@@ -242,6 +265,30 @@ bool blob_get(struct blob_store *bs, const char *key, uint64_t pos, void *to, si
         return false;
     metric_add(COUNTER_S3_GOT_BYTES, bytes);
     return true;
+}
+
+bool blob_get_file(struct blob_store *bs, const char *key, uint64_t bytes, const char *path,
+                   uint64_t *check_out, struct err *err)
+{
+    AUTO(fs_closep) int fd = -1;
+    AUTO(buf_done) struct buf b;
+    buf_init(&b, 0);
+    uint8_t *piece = buf_reserve(&b, BLOB_PIECE_BYTES);
+    assert(piece != NULL);
+    if (!fs_create(path, true, &fd, err))
+        return false;
+    struct hash_stream *h = hash_stream_new();
+    bool good = true;
+    for (uint64_t pos = 0; good && pos < bytes; pos += BLOB_PIECE_BYTES) {
+        size_t len = bytes - pos < BLOB_PIECE_BYTES ? (size_t)(bytes - pos) : BLOB_PIECE_BYTES;
+        good = blob_get(bs, key, pos, piece, len, err) &&
+               fs_write_at(fd, path, pos, slice_of(piece, len), err);
+        if (good)
+            hash_stream_add(h, slice_of(piece, len));
+    }
+    *check_out = hash_stream_value(h);
+    hash_stream_free(h);
+    return good && fs_sync(fd, path, err);
 }
 
 bool blob_get_whole(struct blob_store *bs, const char *key, size_t bytes_max, struct buf *to,

@@ -9,7 +9,8 @@
  * Each call repeats what may be repeated (retry.c) until it succeeds or its time is up, and blocks
  * meanwhile. Errors name the operation, the bucket and the key: ERR_NOT_FOUND  the key is not there
  * (a missing bucket is ERR_IO) ERR_TIMEOUT    nothing but silence until the time was up ERR_IO
- * refused, unreachable, or the answers stayed unusable ERR_CANCELLED  blob_stop()
+ * refused, unreachable, or the answers stayed unusable ERR_CANCELLED  blob_stop() ERR_BUSY  what is
+ * there is not what the caller wants it to be, or may_write() says no
  *
  * Any thread.
  */
@@ -38,6 +39,10 @@ struct blob_options {
     int64_t deadline_ns;   // 0: BLOB_DEADLINE_NS; no attempt begins later than this after the call
     uint64_t send_bytes_per_s; // of one upload; 0: no bound
     uint32_t attempts_max; // 0: BLOB_ATTEMPTS_MAX
+    // Asked before each attempt of what changes the bucket, but for blob_put_if(), which says itself
+    // on what condition: false ends it (ERR_BUSY). NULL: always.
+    bool (*may_write)(void *ctx);
+    void *may_write_ctx;
 };
 
 // Does not touch the network: ERR_INPUT for options that make no sense.
@@ -61,14 +66,17 @@ struct blob_info {
     char etag[BLOB_ETAG_BYTES]; // as the server writes it, quotes included; "" when it gave none
 };
 
+// What has to be there for a put to be done, or an ETag. Some servers ignore it.
+#define BLOB_ANYTHING NULL
+#define BLOB_NOTHING ""
 // Puts bytes [0, bytes) of a file: in one request up to BLOB_PART_BYTES, else in parts that become
-// visible together. An existing object is replaced. Asks the server for the object's size
-// afterwards.
+// visible together. Asks the server for the object's size afterwards. ERR_BUSY: something else is
+// there than `want`; when an answer was lost on the way, that may be ours.
 MUST_CHECK bool blob_put_file(struct blob_store *bs, const char *key, int fd, const char *path,
-                              uint64_t bytes, struct err *err);
-// At most BLOB_PART_BYTES. An existing object is replaced.
+                              uint64_t bytes, const char *want, struct err *err);
+// At most BLOB_PART_BYTES.
 MUST_CHECK bool blob_put(struct blob_store *bs, const char *key, struct slice bytes,
-                         struct err *err);
+                         const char *want, struct err *err);
 // Puts if there is no such object (etag NULL), or if it still is the one with that ETag. *put_out
 // tells whether; info_out->etag is then the new one. When an answer was lost on the way and the
 // call repeated, *put_out may be false though the bytes are ours: the caller looks. Some servers
@@ -79,6 +87,10 @@ MUST_CHECK bool blob_put_if(struct blob_store *bs, const char *key, struct slice
 // Exactly `bytes` bytes from `pos`. An object that ends before is ERR_CORRUPT.
 MUST_CHECK bool blob_get(struct blob_store *bs, const char *key, uint64_t pos, void *to,
                          size_t bytes, struct err *err);
+// An object of that length into a file, which is made anew and synced. *check_out: XXH3-64 of its
+// bytes. On false the file may be there.
+MUST_CHECK bool blob_get_file(struct blob_store *bs, const char *key, uint64_t bytes,
+                              const char *path, uint64_t *check_out, struct err *err);
 // A whole object of at most bytes_max, appended to `to`; a larger one is ERR_LIMIT.
 MUST_CHECK bool blob_get_whole(struct blob_store *bs, const char *key, size_t bytes_max,
                                struct buf *to, struct blob_info *info_out, struct err *err);

@@ -126,21 +126,24 @@ static bool put_parts(struct upload *u, int fd, const char *path, uint64_t bytes
     return true;
 }
 
-static bool complete(struct upload *u, struct err *err)
+static bool complete(struct upload *u, const char *want, struct err *err)
 {
     AUTO(s3_answer_donep) struct transport_answer answer;
     transport_answer_init(&answer);
     AUTO(buf_done) struct buf query;
     buf_init(&query, 0);
+    char condition[S3_CONDITION_BYTES];
     put_query(u, 0, &query);
     buf_put_cstr(&u->list, "</CompleteMultipartUpload>");
     struct s3_call call = {.what = "finish putting",
                            .method = "POST",
                            .key = u->key,
                            .query = (const char *)query.ptr,
+                           .headers = {condition},
                            .body = buf_slice(&u->list),
                            .body_bytes_max = BLOB_ANSWER_BYTES_MAX,
                            .stall_ns = COMPLETE_STALL_NS};
+    call.headers_count = s3_condition(want, condition);
     return s3_do(u->bs, &call, &answer, err);
 }
 
@@ -190,7 +193,7 @@ bool blob_drop_parts(struct blob_store *bs, const char *under, struct err *err)
 }
 
 bool multipart_put_file(struct blob_store *bs, const char *key, int fd, const char *path,
-                        uint64_t bytes, struct err *err)
+                        uint64_t bytes, const char *want, struct err *err)
 {
     if (bytes > BLOB_PARTS_MAX * BLOB_PART_BYTES)
         return err_set(err, ERR_LIMIT, "%s: %" PRIu64 " bytes are too many for one object", path,
@@ -201,7 +204,7 @@ bool multipart_put_file(struct blob_store *bs, const char *key, int fd, const ch
                  "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
     if (!begin(&u, err))
         return false;
-    if (put_parts(&u, fd, path, bytes, err) && complete(&u, err))
+    if (put_parts(&u, fd, path, bytes, err) && complete(&u, want, err))
         return true;
     give_up(&u);
     return false;

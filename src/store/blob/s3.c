@@ -22,6 +22,8 @@
 #include <sys/random.h>
 #include <time.h>
 
+enum { SKEW_TOLD_S = 300 }; // servers refuse 900 s
+
 bool s3_wrap(const struct blob_store *bs, const char *what, const char *key, struct err *err)
 {
     if (key == NULL)
@@ -114,19 +116,28 @@ static bool set_status_error(const struct transport_answer *a, const char *code,
     } else if (a->region[0] != '\0' && (a->status == 301 || a->status == 307 || a->status == 400)) {
         (void)snprintf(hint_text, sizeof hint_text, "; the bucket is in region %s", a->region);
         hint = hint_text;
-    } else if (a->status == 403 && code[0] == '\0') {
+    } else if (a->status == 403 && code[0] == '\0') { // as of a HEAD, whose answer has no body
         hint = "access denied";
+        if (theirs_s != 0 && (ours_s - theirs_s > SKEW_TOLD_S || theirs_s - ours_s > SKEW_TOLD_S)) {
+            (void)snprintf(hint_text, sizeof hint_text,
+                           "; access denied: our clock is %" PRId64 " s %s the server's (%s)",
+                           ours_s < theirs_s ? theirs_s - ours_s : ours_s - theirs_s,
+                           ours_s < theirs_s ? "behind" : "ahead of", a->date);
+            hint = hint_text;
+        }
     }
     enum err_code kind = ERR_IO;
     if (a->status == 404 && strcmp(code, "NoSuchBucket") != 0)
         kind = ERR_NOT_FOUND;
+    else if (a->status == 412)
+        kind = ERR_BUSY;
     else if (a->status == 416)
         kind = ERR_CORRUPT;
     const char *gap = code[0] != '\0' ? " " : "", *colon = message[0] != '\0' ? ": " : "";
-    if (code[0] == '\0' && hint == hint_text)
-        hint += 2;
-    else if (code[0] == '\0' && hint[0] != '\0')
+    if (code[0] == '\0' && hint[0] != '\0')
         gap = " ";
+    if (code[0] == '\0' && hint == hint_text)
+        hint += strlen("; ");
     return err_set(err, kind, "status %d%s%s%s%s%s%s%s", a->status, gap, code, colon, message, hint,
                    a->request_id[0] != '\0' ? ", request " : "", a->request_id);
 }
@@ -215,10 +226,20 @@ static enum retry_verdict judge(const struct transport_answer *a, const struct s
 // --- attempts
 // ---------------------------------------------------------------------------------------
 
+static bool changes(const struct s3_call *call)
+{
+    return strcmp(call->method, "GET") != 0 && strcmp(call->method, "HEAD") != 0;
+}
+
 static enum retry_verdict attempt(struct blob_store *bs, const struct s3_call *call,
                                   const char *url, struct credentials *credentials,
                                   struct transport_answer *answer, struct err *err)
 {
+    if (!call->unguarded && changes(call) && bs->options.may_write != NULL &&
+        !bs->options.may_write(bs->options.may_write_ctx)) {
+        (void)err_set(err, ERR_BUSY, "we are not its writer any more");
+        return RETRY_NEVER;
+    }
     if (!keyring_get(bs->keyring, credentials, err))
         return RETRY_NEVER;
     struct transport_signature sign = {.region = bs->options.region,

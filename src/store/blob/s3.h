@@ -33,6 +33,7 @@ struct s3_call {
     void *to;
     size_t to_bytes;
     size_t body_bytes_max; // of answer.body
+    bool unguarded;        // options.may_write is not asked
     int status_fine;       // an answer that is the caller's to judge, besides 2xx; 0: none
     int64_t stall_ns;      // 0: the store's
 };
@@ -46,6 +47,9 @@ static inline void s3_answer_donep(struct transport_answer *a)
 {
     transport_answer_done(a);
 }
+// The header that makes a put depend on what is there. False: it does not.
+enum { S3_CONDITION_BYTES = BLOB_ETAG_BYTES + 32 };
+bool s3_condition(const char *want, char header[S3_CONDITION_BYTES]);
 // "operation of `key` in s3://bucket/prefix at URL: " before what `err` says.
 bool s3_wrap(const struct blob_store *bs, const char *what, const char *key, struct err *err);
 
@@ -53,7 +57,7 @@ bool s3_wrap(const struct blob_store *bs, const char *what, const char *key, str
 // ------------------------------------------------------------------------------------
 
 MUST_CHECK bool multipart_put_file(struct blob_store *bs, const char *key, int fd, const char *path,
-                                   uint64_t bytes, struct err *err);
+                                   uint64_t bytes, const char *want, struct err *err);
 // Puts one body in one request; the answer's ETag is checked and given back.
 MUST_CHECK bool s3_put_bytes(struct blob_store *bs, const struct s3_call *like, struct slice bytes,
                              struct transport_answer *answer, struct err *err);

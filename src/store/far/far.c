@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/metric.h"
+#include "store/far/far_live.h"
 #include "store/retain.h"
 #include "store/segment/seg_format.h"
 #include "store/state.h"
@@ -57,9 +58,10 @@ static bool read_bucket_file(struct far *far, bool *there_out, struct err *err)
     *there_out = false;
     if (!fs_read_file(path, BUCKET_FILE_BYTES_MAX - 1, &text, &len, err))
         return err->code == ERR_NOT_FOUND;
-    int n = sscanf(text, "%4095s\nstore %32[0-9a-f]\nwriter %32[0-9a-f]\n", name, far->store_id, far->writer_id);
+    int n = sscanf(text, "%4095s\nstore %32[0-9a-f]\nwriter %32[0-9a-f]\nmet %127[^\n]\n", name, far->store_id, far->writer_id,
+                   far->met_etag); // the last line may be missing
     free(text);
-    if (n != 3)
+    if (n < 3)
         return err_set(err, ERR_CORRUPT, "%s cannot be read", path);
     if (strcmp(name, blob_name(far->bs)) != 0)
         return err_set(err, ERR_INPUT, "the segments of %s are in %s, not in %s", far->st->dir, name, blob_name(far->bs));
@@ -85,8 +87,11 @@ static bool directory_has_data(struct store *st, bool *any_out, struct err *err)
 static bool meet(struct far *far, struct err *err)
 {
     bool there, data;
-    if (!lease_look(far, &there, far->store_id, err) || !directory_has_data(far->st, &data, err))
+    enum far_kind kind;
+    if (!lease_look(far, &there, far->store_id, err) || !far_kind(far->bs, &kind, err) || !directory_has_data(far->st, &data, err))
         return err_wrap(err, "whether it is in use has to be known before the first push");
+    if (kind == FAR_BACKUP)
+        return err_set(err, ERR_INPUT, "%s is a backup: restore it (mstore-dump restore) and start on that", blob_name(far->bs));
     if (there && data)
         return err_set(err, ERR_INPUT, "%s has a store already, and %s has data of another: take another prefix, or an "
                        "empty directory", blob_name(far->bs), far->st->dir);
@@ -111,6 +116,11 @@ bool far_explain(struct store *st, struct err *err)
     return true;
 }
 
+static bool may_write(void *ctx)
+{
+    return lease_held(ctx);
+}
+
 bool far_attach(struct store *st, struct err *err)
 {
     struct far *far = calloc(1, sizeof *far);
@@ -119,6 +129,7 @@ bool far_attach(struct store *st, struct err *err)
     atomic_init(&far->lease_until_ns, 0);
     atomic_init(&far->commits, 0);
     atomic_init(&far->full, false);
+    atomic_init(&far->superseded, false);
     pthread_mutex_init(&far->lock, NULL);
     pthread_condattr_t mono;
     pthread_condattr_init(&mono);
@@ -127,8 +138,12 @@ bool far_attach(struct store *st, struct err *err)
     pthread_condattr_destroy(&mono);
     st->far = far;
     bool known = false;
-    if (!blob_open(st->options.bucket, &far->bs, err))
+    struct blob_options options = *st->options.bucket;
+    options.may_write = may_write;
+    options.may_write_ctx = far;
+    if (!blob_open(&options, &far->bs, err))
         return false;
+    far->list_bucket = st->options.read_only && st->options.scratch_dir != NULL;
     if (st->options.read_only)
         return true;
     if (!read_bucket_file(far, &known, err))
@@ -146,6 +161,8 @@ bool far_adopt(struct store *st, struct err *err)
     (void)snprintf(tmp, sizeof tmp, "%s.tmp", path);
     int len = snprintf(text, sizeof text, "%s\nstore %s\nwriter %s\n", blob_name(st->far->bs), st->far->store_id,
                        st->far->writer_id);
+    if (st->far->met_etag[0] != '\0')
+        len += snprintf(text + len, sizeof text - (size_t)len, "met %s\n", st->far->met_etag);
     AUTO(fs_closep) int fd = -1;
     return fs_create(tmp, true, &fd, err) && fs_write_at(fd, tmp, 0, slice_of(text, (size_t)len), err) &&
            fs_sync(fd, tmp, err) && fs_rename(tmp, path, err) && fs_sync_dir(st->dir, err);
@@ -207,14 +224,6 @@ static bool is_unsent(struct far *far, const struct manifest_segment *s)
     return (seg_where(s->seg) & INDEX_IN_BUCKET) == 0 && !is_noted(far, s->row.gen);
 }
 
-static struct manifest *manifest_now(struct store *st)
-{
-    pthread_mutex_lock(&st->manifest_lock);
-    struct manifest *m = manifest_ref(st->manifest);
-    pthread_mutex_unlock(&st->manifest_lock);
-    return m;
-}
-
 // Whether the object there is this file: by its length and by its trailer, which holds the footer's checksum.
 static bool is_same(struct far *far, const char *key, int fd, const char *path, uint64_t bytes, uint64_t object_bytes,
                     bool *same_out, struct err *err)
@@ -230,28 +239,42 @@ static bool is_same(struct far *far, const char *key, int fd, const char *path, 
     return true;
 }
 
+// Whether the segment is there already. ERR_CORRUPT: another one is.
+static bool is_uploaded(struct far *far, const char *key, int fd, const char *path, uint64_t bytes, bool *there_out,
+                        struct err *err)
+{
+    struct blob_info info;
+    *there_out = false;
+    if (!blob_head(far->bs, key, &info, err))
+        return err->code == ERR_NOT_FOUND;
+    return is_same(far, key, fd, path, bytes, info.bytes, there_out, err) &&
+           (*there_out || err_set(err, ERR_CORRUPT, "%s%s is another segment of that number", blob_name(far->bs), key));
+}
+
 // Puts the object, unless it is there already from an attempt whose commit did not come about (F2).
 static bool upload(struct far *far, const struct manifest_segment *s, struct err *err)
 {
     char key[SEG_KEY_BYTES];
     const char *path = seg_path(s->seg);
     uint64_t bytes;
-    struct blob_info info;
+    bool there;
     AUTO(fs_closep) int fd = -1;
     seg_object_key(s->row.gen, key);
-    if (!fs_open_read(path, &fd, err) || !fs_bytes(fd, path, &bytes, err))
+    if (!fs_open_read(path, &fd, err) || !fs_bytes(fd, path, &bytes, err) ||
+        !is_uploaded(far, key, fd, path, bytes, &there, err))
         return false;
-    if (blob_head(far->bs, key, &info, err)) {
-        bool same;
-        if (!is_same(far, key, fd, path, bytes, info.bytes, &same, err))
-            return false;
-        return same || err_set(err, ERR_CORRUPT, "%s%s is another segment of that number", blob_name(far->bs), key);
-    }
-    if (err->code != ERR_NOT_FOUND)
-        return false;
+    if (there)
+        return true;
     int64_t begun_ns = clock_mono_ns();
-    if (!blob_put_file(far->bs, key, fd, path, bytes, err))
-        return false;
+    if (!blob_put_file(far->bs, key, fd, path, bytes, BLOB_NOTHING, err)) {
+        struct err put = *err; // by an attempt whose answer was lost?
+        if (err->code != ERR_BUSY || !is_uploaded(far, key, fd, path, bytes, &there, err))
+            return false;
+        if (!there) {
+            *err = put;
+            return false;
+        }
+    }
     metric_add(COUNTER_S3_UPLOADS, 1);
     metric_observe_ns(HISTOGRAM_S3_UPLOAD_SECONDS, clock_mono_ns() - begun_ns);
     return true;
@@ -260,7 +283,7 @@ static bool upload(struct far *far, const struct manifest_segment *s, struct err
 // One segment that cannot be uploaded does not hold up the others; a bucket that cannot be reached does.
 static bool upload_all(struct far *far, struct err *err)
 {
-    struct manifest *m = manifest_now(far->st);
+    struct manifest *m = store_manifest(far->st);
     bool good = true, reachable = true;
     for (uint32_t i = 0; reachable && i < m->segments_count && lease_held(far); i++) {
         const struct manifest_segment *s = &m->segments[i];
@@ -324,7 +347,7 @@ static bool delete_gone(struct far *far, struct err *err)
 
 static void look(struct far *far)
 {
-    struct manifest *m = manifest_now(far->st);
+    struct manifest *m = store_manifest(far->st);
     int64_t unsent = 0, unsent_bytes = 0, local_bytes = 0;
     for (uint32_t i = 0; i < m->segments_count; i++) {
         unsigned where = seg_where(m->segments[i].seg);
@@ -348,17 +371,42 @@ static bool turn(struct far *far, struct err *err)
     return upload_all(far, err) && (!lease_held(far) || (far_deletions_put(far, err) && snapshot_publish(far, err) && delete_gone(far, err)));
 }
 
-void far_tell(struct far *far, struct far_told *told, const struct err *why, const char *again)
+void far_tell(struct far *far, enum far_work work, const struct err *why, const char *again)
 {
+    if (why != NULL && why->code == ERR_CANCELLED)
+        return;
     int64_t now_ns = clock_mono_ns();
-    if (why == NULL) {
-        if (told->failing)
-            store_report(far->st, false, again);
-        told->failing = false;
-    } else if (why->code != ERR_CANCELLED && (!told->failing || now_ns - told->told_ns >= FAR_TELL_NS)) {
-        store_report(far->st, true, why->text);
-        *told = (struct far_told){.failing = true, .told_ns = now_ns};
+    pthread_mutex_lock(&far->lock);
+    struct far_told *told = &far->told[work];
+    bool tell = why == NULL ? told->failing : !told->failing || now_ns - told->told_ns >= FAR_TELL_NS;
+    told->failing = why != NULL;
+    if (why != NULL)
+        told->why = *why;
+    if (tell)
+        told->told_ns = now_ns;
+    bool failing = false;
+    for (int i = 0; i < FAR_WORKS; i++)
+        failing = failing || far->told[i].failing;
+    pthread_mutex_unlock(&far->lock);
+    metric_set(GAUGE_S3_FAILING, failing);
+    if (tell)
+        store_report(far->st, why != NULL, why != NULL ? why->text : again);
+}
+
+bool store_bucket_works(struct store *st, struct err *err)
+{
+    struct far *far = st->far;
+    bool good = true;
+    if (far == NULL)
+        return true;
+    pthread_mutex_lock(&far->lock);
+    for (int i = 0; i < FAR_WORKS && good; i++) {
+        good = !far->told[i].failing;
+        if (!good)
+            *err = far->told[i].why;
     }
+    pthread_mutex_unlock(&far->lock);
+    return good;
 }
 
 // Waits for work, a stop, or the end of the pause. False to stop.
@@ -383,14 +431,13 @@ static void *uploader_main(void *arg)
     struct far *far = arg;
     int64_t pause_ns = FAR_PAUSE_NS;
     bool good = true;
-    struct far_told told = {0};
     while (wait_for_turn(far, pause_ns, !good)) {
         struct err why;
         look(far);
         if (!lease_held(far))
             continue;
         good = turn(far, &why);
-        far_tell(far, &told, good ? NULL : &why, "the bucket takes segments again");
+        far_tell(far, FAR_UPLOADS, good ? NULL : &why, "the bucket takes segments again");
         look(far);
         pause_ns = good ? FAR_PAUSE_NS : pause_ns * 2 < FAR_PAUSE_NS_MAX ? pause_ns * 2 : FAR_PAUSE_NS_MAX;
     }
@@ -427,14 +474,6 @@ void far_stop(struct store *st)
 
 // --- the keeper's part ------------------------------------------------------------------------------
 
-static struct seg *find_seg(const struct manifest *m, uint64_t gen)
-{
-    for (uint32_t i = 0; i < m->segments_count; i++)
-        if (m->segments[i].row.gen == gen)
-            return m->segments[i].seg;
-    return NULL;
-}
-
 static unsigned where_after(const struct far_note *note)
 {
     return note->what == FAR_BEGINS ? INDEX_IN_FILE | INDEX_TO_BUCKET : INDEX_IN_FILE | INDEX_IN_BUCKET;
@@ -456,9 +495,9 @@ static bool commit_notes(struct store *st, const struct far_note *notes, size_t 
     }
     bool good = (put_count == 0 || index_set_where(st->index, put, wheres, put_count, err)) &&
                 (deleted_count == 0 || index_clear_gone(st->index, deleted, deleted_count, err));
-    struct manifest *m = manifest_now(st);
+    struct manifest *m = store_manifest(st);
     for (size_t i = 0; good && i < put_count; i++) {
-        struct seg *seg = find_seg(m, put[i]);
+        struct seg *seg = manifest_seg(m, put[i]);
         if (seg != NULL)
             seg_set_where(seg, wheres[i]);
         atomic_fetch_add(&st->far->commits, (wheres[i] & INDEX_IN_BUCKET) != 0);
@@ -535,7 +574,7 @@ static bool drop_copy(struct store *st, const struct manifest_segment *s, struct
 static bool settle_cache(struct store *st, struct err *err)
 {
     for (bool more = true; more;) {
-        struct manifest *m = manifest_now(st);
+        struct manifest *m = store_manifest(st);
         const struct manifest_segment *s = over_cache(st, m);
         more = s != NULL;
         bool good = !more || drop_copy(st, s, err);

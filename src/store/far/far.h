@@ -13,7 +13,9 @@
  *     know the bucket (its file `bucket`) lists it before anything is pushed. An object that is there is never
  *     overwritten by other bytes.
  * F3  One writer per prefix, by the lease (far_lease.c). Without it nothing is put and nothing deleted; pushes and
- *     sealing go on.
+ *     sealing go on, unless somebody else has it or had it since: what is pushed here would never get there, and is refused.
+ *     Whether we hold it is asked before each attempt; and what a stop of the process, however long, could still let through by then is
+ *     put on condition: a segment where there is none, `index/current` and `deletions` over what was read before we asked.
  * F4  An object is deleted FAR_GRACE_NS after a snapshot was published that does not name it any more: readers of older
  *     ones are done with it by then. What has to go is a note in the index, written by the commit that
  *     took the segment out. That an object may be there is in the index before it is put, so that none is ever left over; one
@@ -42,6 +44,9 @@ struct far_note { // for the index
     enum { FAR_BEGINS, FAR_CONFIRMED, FAR_DELETED } what;
 };
 
+// What is done with the bucket, each by a thread of its own.
+enum far_work { FAR_UPLOADS, FAR_LEASE, FAR_REFRESHES, FAR_WORKS };
+
 struct far {
     // Set by far_attach().
     struct store *st;
@@ -58,10 +63,17 @@ struct far {
     bool stop;                // lock
     struct far_note *notes;   // lock; owned
     size_t notes_count;       // lock
+    struct far_told {
+        bool failing;
+        int64_t told_ns;
+        struct err why;
+    } told[FAR_WORKS]; // lock
 
     // far_lease.c
     atomic_llong lease_until_ns; // monotonic; 0: not held
     char lease_etag[BLOB_ETAG_BYTES];
+    char met_etag[BLOB_ETAG_BYTES]; // of the lease when this directory took over what was there; "": there was none
+    atomic_bool superseded;         // the bucket has another writer, or had one that we know nothing of
     bool lease_weak; // the server ignores conditions
 
     uint64_t deletions_check;             // XXH3-64 of the file `deletions` that was put last
@@ -97,12 +109,8 @@ struct seg *far_seg(struct store *st, uint64_t gen, uint64_t bytes, unsigned whe
 void far_settle(struct store *st);
 // Waits so long. False when the threads are to end.
 bool far_pause(struct far *far, int64_t pause_ns);
-// Reports a failure, and while it lasts again every FAR_TELL_NS; and that it works `again`. NULL: it does.
-struct far_told {
-    bool failing;
-    int64_t told_ns;
-};
-void far_tell(struct far *far, struct far_told *told, const struct err *why, const char *again);
+// Reports that something failed, and while it lasts again every FAR_TELL_NS; and that it works `again`. `why` NULL: it does.
+void far_tell(struct far *far, enum far_work work, const struct err *why, const char *again);
 // New work for the uploader.
 void far_wake(struct far *far);
 
@@ -114,7 +122,8 @@ void replica_stop(struct store *st);
 
 // --- far_lease.c ------------------------------------------------------------------------------------
 
-// Reads who writes to the bucket. *there_out: anybody ever did. ERR_BUSY, by name, when another one does now.
+// Reads who writes to the bucket, and remembers it as what was met. *there_out: anybody ever did. ERR_BUSY, by name, when another
+// one does now.
 MUST_CHECK bool lease_look(struct far *far, bool *there_out, char store_id_out[FAR_ID_BYTES], struct err *err);
 void *lease_main(void *arg);
 bool lease_held(const struct far *far);
@@ -135,6 +144,7 @@ struct snapshot {
     char key[SNAPSHOT_KEY_BYTES];
     uint64_t bytes;
     uint64_t check; // XXH3-64
+    char etag[BLOB_ETAG_BYTES]; // of what names it
 };
 // ERR_NOT_FOUND: none was published yet.
 MUST_CHECK bool snapshot_find(struct blob_store *bs, struct snapshot *out, struct err *err);

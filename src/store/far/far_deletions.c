@@ -34,8 +34,13 @@ bool far_deletions_put(struct far *far, struct err *err)
         return true;
     AUTO(fs_closep) int fd = -1;
     uint64_t now_bytes; // another one by now is put again the next time
+    struct blob_info info = {0};
+    bool there = blob_head(far->bs, KEY, &info, err);
+    if (!there && err->code != ERR_NOT_FOUND)
+        return false;
+    const char *want = !there ? BLOB_NOTHING : info.etag[0] != '\0' ? info.etag : BLOB_ANYTHING;
     if (!fs_open_read(path, &fd, err) || !fs_bytes(fd, path, &now_bytes, err) ||
-        !blob_put_file(far->bs, KEY, fd, path, now_bytes, err))
+        !blob_put_file(far->bs, KEY, fd, path, now_bytes, want, err))
         return false;
     far->deletions_check = check;
     return true;

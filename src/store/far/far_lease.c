@@ -3,8 +3,12 @@
  *
  * The object `lease` names the store, its writer and until when it writes. It is taken by a conditional put, and renewed
  * every third of its time by another; who is refused is not the writer (any more). A lease that has run out, with LEASE_SKEW_NS
- * for clocks that differ, is anybody's. The directory that held it may take it back at once: its lock file keeps
- * others of the same machine out.
+ * for clocks that differ, is free for a directory that took over what was there when it last was renewed or given back, in
+ * which all is contained that its holder ever put: that is the one whose own it is, and one that was empty and listed the bucket, as
+ * long as nobody renewed it since (met_etag). Any other directory is behind: it was superseded, writes no more, and takes no pushes.
+ *
+ * The holder goes by its monotonic clock, which runs on while the process is stopped, from before the put; others by the wall clock that
+ * the lease tells, so that it ends for the holder first.
  *
  * Servers that ignore conditions are found out by one that must fail. There the check is weaker: read, write, wait, read
  * again. Two that start within that wait at the same moment, both with clocks that are right, may both believe.
@@ -78,9 +82,28 @@ bool lease_look(struct far *far, bool *there_out, char store_id_out[FAR_ID_BYTES
         return false;
     if (is_taken(far, &l))
         return set_taken(far, &l, err);
+    memcpy(far->met_etag, l.etag, sizeof far->met_etag);
     *there_out = l.there;
     memcpy(store_id_out, l.store_id, FAR_ID_BYTES);
     return true;
+}
+
+// Whether everything that its holder put is known here.
+static bool is_current(const struct far *far, const struct lease *l)
+{
+    return !l->there || strcmp(l->writer_id, far->writer_id) == 0 ||
+           (l->etag[0] != '\0' && strcmp(l->etag, far->met_etag) == 0);
+}
+
+// Somebody else has it, or had it. Always false.
+static bool lose(struct far *far, const struct lease *l, struct err *err)
+{
+    atomic_store(&far->lease_until_ns, 0);
+    atomic_store(&far->superseded, true);
+    if (is_taken(far, l))
+        return set_taken(far, l, err);
+    return err_set(err, ERR_BUSY, "%s was written to by another directory, on %s, since this one did: what is there is newer. "
+                   "Start on an empty directory; what was not sent from here is here still", blob_name(far->bs), l->host);
 }
 
 // --- taking it --------------------------------------------------------------------------------------
@@ -95,7 +118,10 @@ static size_t lease_text(const struct far *far, int64_t until_ns, char text[LEAS
 
 static void note_held(struct far *far, int64_t begun_mono_ns)
 {
-    if (atomic_exchange(&far->lease_until_ns, begun_mono_ns + LEASE_NS) == 0)
+    atomic_store(&far->superseded, false);
+    bool held = lease_held(far);
+    atomic_store(&far->lease_until_ns, begun_mono_ns + far->st->options.far_lease_ns);
+    if (!held)
         far_wake(far);
     metric_set(GAUGE_S3_WRITER, 1);
 }
@@ -103,7 +129,7 @@ static void note_held(struct far *far, int64_t begun_mono_ns)
 static bool put_lease(struct far *far, const char *etag, bool *put_out, struct err *err)
 {
     char text[LEASE_BYTES_MAX];
-    size_t len = lease_text(far, clock_wall_ns() + LEASE_NS, text);
+    size_t len = lease_text(far, clock_wall_ns() + far->st->options.far_lease_ns, text);
     struct blob_info info;
     if (!blob_put_if(far->bs, "lease", slice_of(text, len), etag, put_out, &info, err))
         return false;
@@ -129,8 +155,8 @@ static bool take(struct far *far, struct err *err)
     int64_t begun_ns = clock_mono_ns();
     if (!read_lease(far, &l, err))
         return false;
-    if (is_taken(far, &l))
-        return set_taken(far, &l, err);
+    if (is_taken(far, &l) || !is_current(far, &l))
+        return lose(far, &l, err);
     if (l.there && strcmp(l.store_id, far->store_id) != 0)
         return err_set(err, ERR_INPUT, "%s belongs to another store", blob_name(far->bs));
     if (!put_lease(far, l.there ? l.etag : NULL, &put, err))
@@ -144,12 +170,6 @@ static bool take(struct far *far, struct err *err)
     return true;
 }
 
-static bool lose(struct far *far)
-{
-    atomic_store(&far->lease_until_ns, 0);
-    return false;
-}
-
 static bool renew(struct far *far, struct err *err)
 {
     struct lease l;
@@ -158,20 +178,20 @@ static bool renew(struct far *far, struct err *err)
     if (far->lease_weak) { // nothing would refuse us: look first
         if (!read_lease(far, &l, err))
             return false;
-        if (is_taken(far, &l))
-            return set_taken(far, &l, err) || lose(far);
+        if (l.there && strcmp(l.writer_id, far->writer_id) != 0)
+            return lose(far, &l, err);
     }
     if (!put_lease(far, far->lease_etag, &put, err))
         return false;
     if (!put) { // somebody else's, or ours by a put whose answer was lost
         if (!read_lease(far, &l, err))
             return false;
-        if (!l.there || strcmp(l.writer_id, far->writer_id) != 0)
-            return set_taken(far, &l, err) || lose(far);
-        if (!put_lease(far, l.etag, &put, err))
+        if (l.there && strcmp(l.writer_id, far->writer_id) != 0)
+            return lose(far, &l, err);
+        if (!put_lease(far, l.there ? l.etag : NULL, &put, err))
             return false;
         if (!put)
-            return err_set(err, ERR_BUSY, "%s: another writer was faster", blob_name(far->bs)) || lose(far);
+            return err_set(err, ERR_BUSY, "%s: another writer was faster", blob_name(far->bs));
     }
     note_held(far, begun_ns);
     return true;
@@ -179,7 +199,7 @@ static bool renew(struct far *far, struct err *err)
 
 bool lease_held(const struct far *far)
 {
-    return clock_mono_ns() < atomic_load(&far->lease_until_ns) - LEASE_MARGIN_NS;
+    return clock_mono_ns() < atomic_load(&far->lease_until_ns) - far->st->options.far_lease_ns / LEASE_MARGIN_SHARE;
 }
 
 void lease_give_back(struct far *far, const struct blob_options *options)
@@ -205,14 +225,14 @@ void lease_give_back(struct far *far, const struct blob_options *options)
 void *lease_main(void *arg)
 {
     struct far *far = arg;
-    struct far_told told = {0};
     int64_t pause_ns = 0;
     while (far_pause(far, pause_ns)) {
         struct err why;
         bool good = atomic_load(&far->lease_until_ns) == 0 ? take(far, &why) : renew(far, &why);
-        pause_ns = good ? LEASE_NS / 3 : LEASE_PAUSE_NS;
+        int64_t third_ns = far->st->options.far_lease_ns / 3;
+        pause_ns = good || third_ns < LEASE_PAUSE_NS ? third_ns : LEASE_PAUSE_NS;
         metric_set(GAUGE_S3_WRITER, lease_held(far));
-        far_tell(far, &told, good ? NULL : &why, "the bucket's lease is ours");
+        far_tell(far, FAR_LEASE, good ? NULL : &why, "the bucket's lease is ours");
     }
     return NULL;
 }

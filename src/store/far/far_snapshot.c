@@ -16,27 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CURRENT_BYTES_MAX = 1024 };
-#define COPY_BYTES (1 * MIB)
-
-static bool hash_file(int fd, const char *path, uint64_t bytes, uint64_t *check_out, struct err *err)
-{
-    AUTO(buf_done) struct buf b;
-    buf_init(&b, 0);
-    uint8_t *piece = buf_reserve(&b, COPY_BYTES);
-    assert(piece != NULL);
-    struct hash_stream *h = hash_stream_new();
-    bool good = true;
-    for (uint64_t pos = 0; good && pos < bytes; pos += COPY_BYTES) {
-        size_t len = bytes - pos < COPY_BYTES ? (size_t)(bytes - pos) : COPY_BYTES;
-        good = fs_read_at(fd, path, pos, piece, len, err);
-        if (good)
-            hash_stream_add(h, slice_of(piece, len));
-    }
-    *check_out = hash_stream_value(h);
-    hash_stream_free(h);
-    return good;
-}
+enum { CURRENT_BYTES_MAX = 1024, CURRENT_READS_MAX = 4 };
 
 // --- publishing -------------------------------------------------------------------------------------
 
@@ -45,16 +25,16 @@ static bool put_snapshot(struct far *far, const char *path, struct snapshot *s, 
     AUTO(fs_closep) int fd = -1;
     (void)snprintf(s->key, sizeof s->key, "index/%016" PRIx64 ".mdb", (uint64_t)clock_wall_ns());
     return fs_open_read(path, &fd, err) && fs_bytes(fd, path, &s->bytes, err) &&
-           hash_file(fd, path, s->bytes, &s->check, err) &&
-           blob_put_file(far->bs, s->key, fd, path, s->bytes, err);
+           hash64_file(fd, path, s->bytes, &s->check, err) &&
+           blob_put_file(far->bs, s->key, fd, path, s->bytes, BLOB_NOTHING, err);
 }
 
-static bool put_current(struct far *far, const struct snapshot *s, struct err *err)
+static bool put_current(struct far *far, const struct snapshot *s, const char *want, struct err *err)
 {
     char text[CURRENT_BYTES_MAX];
     int len = snprintf(text, sizeof text, "mstore index 1\nkey %s\nbytes %" PRIu64 "\ncheck %016" PRIx64 "\n", s->key,
                        s->bytes, s->check);
-    return blob_put(far->bs, "index/current", slice_of(text, (size_t)len), err);
+    return blob_put(far->bs, "index/current", slice_of(text, (size_t)len), want, err);
 }
 
 struct old_snapshots {
@@ -122,9 +102,11 @@ static bool copy_index(struct far *far, const char *path, uint64_t number, bool 
 static bool publish(struct far *far, const char *path, struct err *err)
 {
     struct snapshot s = {0}, before = {0};
-    if (!snapshot_find(far->bs, &before, err) && err->code != ERR_NOT_FOUND && err->code != ERR_CORRUPT)
+    bool there = snapshot_find(far->bs, &before, err), none = !there && err->code == ERR_NOT_FOUND;
+    if (!there && !none && err->code != ERR_CORRUPT)
         return false;
-    if (!put_snapshot(far, path, &s, err) || !put_current(far, &s, err))
+    const char *want = none ? BLOB_NOTHING : there && before.etag[0] != '\0' ? before.etag : BLOB_ANYTHING;
+    if (!put_snapshot(far, path, &s, err) || !put_current(far, &s, want, err))
         return err_wrap(err, "publish the index");
     far->snapshot_mono_ns = clock_mono_ns();
     return remove_old(far, s.key, before.key, err);
@@ -156,7 +138,7 @@ bool snapshot_publish(struct far *far, struct err *err)
 
 // --- reading ----------------------------------------------------------------------------------------
 
-bool snapshot_find(struct blob_store *bs, struct snapshot *out, struct err *err)
+static bool read_current(struct blob_store *bs, struct snapshot *out, struct err *err)
 {
     AUTO(buf_done) struct buf b;
     buf_init(&b, 0);
@@ -168,30 +150,24 @@ bool snapshot_find(struct blob_store *bs, struct snapshot *out, struct err *err)
     if (sscanf((const char *)b.ptr, "mstore index 1\nkey %63[a-z0-9/.]\nbytes %" SCNu64 "\ncheck %" SCNx64 "\n", s.key,
                &s.bytes, &s.check) != 3)
         return err_set(err, ERR_CORRUPT, "%sindex/current names no snapshot", blob_name(bs));
+    (void)snprintf(s.etag, sizeof s.etag, "%s", info.etag);
     *out = s;
     return true;
 }
 
+// Servers that keep objects as files may show one that is being replaced.
+bool snapshot_find(struct blob_store *bs, struct snapshot *out, struct err *err)
+{
+    bool good = read_current(bs, out, err);
+    for (int i = 1; !good && err->code == ERR_CORRUPT && i < CURRENT_READS_MAX; i++)
+        good = read_current(bs, out, err);
+    return good;
+}
+
 bool snapshot_fetch(struct blob_store *bs, const struct snapshot *s, const char *path, struct err *err)
 {
-    AUTO(fs_closep) int fd = -1;
-    AUTO(buf_done) struct buf b;
-    buf_init(&b, 0);
-    uint8_t *piece = buf_reserve(&b, SNAPSHOT_PIECE_BYTES);
-    assert(piece != NULL);
-    if (!fs_create(path, true, &fd, err))
+    uint64_t check;
+    if (!blob_get_file(bs, s->key, s->bytes, path, &check, err))
         return false;
-    struct hash_stream *h = hash_stream_new();
-    bool good = true;
-    for (uint64_t pos = 0; good && pos < s->bytes; pos += SNAPSHOT_PIECE_BYTES) {
-        size_t len = s->bytes - pos < SNAPSHOT_PIECE_BYTES ? (size_t)(s->bytes - pos) : SNAPSHOT_PIECE_BYTES;
-        good = blob_get(bs, s->key, pos, piece, len, err) && fs_write_at(fd, path, pos, slice_of(piece, len), err);
-        if (good)
-            hash_stream_add(h, slice_of(piece, len));
-    }
-    uint64_t check = hash_stream_value(h);
-    hash_stream_free(h);
-    if (good && check != s->check)
-        return err_set(err, ERR_CORRUPT, "%s%s: checksum does not match", blob_name(bs), s->key);
-    return good;
+    return check == s->check || err_set(err, ERR_CORRUPT, "%s%s: checksum does not match", blob_name(bs), s->key);
 }

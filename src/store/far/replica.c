@@ -66,22 +66,7 @@ static bool fetch(struct store *st, const struct snapshot *s, char dir[STORE_PAT
 
 // --- the manifest -----------------------------------------------------------------------------------
 
-static int by_age(const void *a, const void *b)
-{
-    uint64_t x = seg_age(((const struct manifest_segment *)a)->row.gen);
-    uint64_t y = seg_age(((const struct manifest_segment *)b)->row.gen);
-    return (x > y) - (x < y);
-}
-
-static struct seg *find_open(const struct manifest *m, uint64_t gen)
-{
-    for (uint32_t i = 0; i < m->segments_count; i++)
-        if (m->segments[i].row.gen == gen)
-            return m->segments[i].seg;
-    return NULL;
-}
-
-// Handles that are open already are taken over, with the tables that they have read. `before` is sorted by age, as this is.
+// Handles that are open already are taken over, with the tables that they have read.
 static struct manifest *manifest_from(struct store *st, uint64_t number, const struct index_segment *rows, size_t count,
                                       const struct manifest *before)
 {
@@ -91,24 +76,15 @@ static struct manifest *manifest_from(struct store *st, uint64_t number, const s
     for (size_t i = 0; i < count; i++) {
         if ((rows[i].where & INDEX_IN_BUCKET) == 0)
             continue;
-        struct seg *seg = find_open(before, rows[i].gen);
+        struct seg *seg = manifest_seg(before, rows[i].gen);
         seg = seg != NULL ? seg_ref(seg) : far_seg(st, rows[i].gen, rows[i].file_bytes, INDEX_IN_BUCKET);
         segments[kept++] = (struct manifest_segment){seg, rows[i]};
     }
-    qsort(segments, kept, sizeof *segments, by_age);
     struct manifest *none = manifest_new(0), *m = manifest_of(number, none, segments, kept);
     for (uint32_t i = 0; i < kept; i++)
         seg_unref(segments[i].seg);
     manifest_unref(none);
     free(segments);
-    return m;
-}
-
-static struct manifest *manifest_now(struct store *st)
-{
-    pthread_mutex_lock(&st->manifest_lock);
-    struct manifest *m = manifest_ref(st->manifest);
-    pthread_mutex_unlock(&st->manifest_lock);
     return m;
 }
 
@@ -126,7 +102,7 @@ static bool read_manifest(struct store *st, struct index *index, struct manifest
     index_read_end(&read);
     if (!good)
         return false;
-    struct manifest *before = manifest_now(st);
+    struct manifest *before = store_manifest(st);
     *out = manifest_from(st, number, rows, count, before);
     manifest_unref(before);
     return true;
@@ -174,11 +150,10 @@ static bool refresh(struct store *st, struct err *err)
 static void *refresh_main(void *arg)
 {
     struct store *st = arg;
-    struct far_told told = {0};
     while (far_pause(st->far, st->options.far_refresh_ns)) {
         struct err why;
         bool good = refresh(st, &why);
-        far_tell(st->far, &told, good ? NULL : &why, "the bucket's index is read again");
+        far_tell(st->far, FAR_REFRESHES, good ? NULL : &why, "the bucket's index is read again");
     }
     return NULL;
 }

@@ -152,7 +152,9 @@ const struct seg_footer *seg_footer(const struct seg *seg);
 uint32_t seg_blocks_count(const struct seg *seg);
 const struct block_place *seg_block_place(const struct seg *seg, uint32_t block);
 
+struct seg_fetcher;
 struct seg_reader { // one thread's tools
+    struct seg_fetcher *fetcher; // borrowed: reads ahead of all columns that are read; NULL: nobody does
     struct zbuf *z; // owned
     struct buf stored;
     struct buf scratch;
@@ -162,6 +164,17 @@ struct seg_reader { // one thread's tools
 };
 void seg_reader_init(struct seg_reader *r);
 void seg_reader_done(struct seg_reader *r);
+// Whether it is read from a bucket, as far as is known before it is opened; whether seg_load() is done.
+bool seg_is_far(const struct seg *seg);
+bool seg_is_loaded(const struct seg *seg);
+// Bytes as they are stored. After seg_load().
+MUST_CHECK bool seg_read_bytes(struct seg *seg, uint64_t pos, void *to, size_t len, struct err *err);
+// Where a block's columns of `mask` are: neighbours are one range. After seg_load(). Returns how many.
+struct seg_range {
+    uint64_t pos;
+    size_t bytes;
+};
+unsigned seg_block_ranges(const struct seg *seg, uint32_t block, unsigned mask, struct seg_range out[COLUMNS_COUNT]);
 // Decodes the columns of `mask` (1 << enum block_column) that `to` does not hold yet. A block that is not
 // in `to` is announced by fresh = true. Loads the segment if need be.
 MUST_CHECK bool seg_read_block(struct seg *seg, uint32_t block, unsigned mask, bool fresh,

@@ -9,6 +9,7 @@
 #include "base/codec.h"
 #include "base/limits.h"
 #include "base/metric.h"
+#include "store/segment/seg_fetch.h"
 #include "store/segment/seg_format.h"
 
 #include <assert.h>
@@ -525,6 +526,50 @@ void seg_reader_done(struct seg_reader *r)
     *r = (struct seg_reader){0};
 }
 
+bool seg_is_far(const struct seg *seg)
+{
+    return seg_is_loaded(seg) ? seg_source_is_far(&seg->source) : (seg_where(seg) & INDEX_IN_FILE) == 0;
+}
+
+bool seg_is_loaded(const struct seg *seg)
+{
+    return atomic_load_explicit(&seg->loaded, memory_order_acquire);
+}
+
+bool seg_read_bytes(struct seg *seg, uint64_t pos, void *to, size_t len, struct err *err)
+{
+    return seg_source_read(&seg->source, pos, to, len, err);
+}
+
+unsigned seg_block_ranges(const struct seg *seg, uint32_t block, unsigned mask, struct seg_range out[COLUMNS_COUNT])
+{
+    unsigned count = 0;
+    if (block >= seg->footer.totals.blocks)
+        return 0; // who reads it says so
+    uint64_t pos = seg->places[block].pos;
+    bool joins = false;
+    for (int c = 0; c < COLUMNS_COUNT; c++) {
+        size_t bytes = seg->places[block].columns[c].stored_bytes;
+        bool wanted = (mask & 1u << c) != 0;
+        if (wanted && joins)
+            out[count - 1].bytes += bytes;
+        else if (wanted)
+            out[count++] = (struct seg_range){pos, bytes};
+        joins = wanted;
+        pos += bytes;
+    }
+    return count;
+}
+
+// From what was read ahead, where somebody reads ahead; else with a window of the reader's own.
+static bool read_stored(struct seg *seg, struct seg_reader *r, uint64_t pos, void *into, size_t bytes, struct err *err)
+{
+    const struct seg_section_place *blocks = find_section(&seg->footer, SECTION_BLOCKS);
+    if (r->fetcher == NULL || !seg_source_is_far(&seg->source))
+        return seg_ahead_read(&seg->source, &r->ahead, blocks->pos, blocks->pos + blocks->stored_bytes, pos, into, bytes, err);
+    return seg_fetcher_take(r->fetcher, seg, pos, into, bytes) || seg_source_read(&seg->source, pos, into, bytes, err);
+}
+
 // Reads the stored bytes of columns [from, to) in one call and decodes them.
 static bool read_columns(struct seg *seg, const struct block_place *p, int from, int to,
                          struct seg_reader *r, struct block *b, struct err *err)
@@ -539,8 +584,7 @@ static bool read_columns(struct seg *seg, const struct block_place *p, int from,
     uint8_t *stored = buf_reserve(&r->stored, bytes + 1);
     if (stored == NULL)
         return err_set(err, ERR_LIMIT, "%s: no memory for %zu bytes", seg->path, bytes);
-    const struct seg_section_place *blocks = find_section(&seg->footer, SECTION_BLOCKS);
-    if (!seg_ahead_read(&seg->source, &r->ahead, blocks->pos, blocks->pos + blocks->stored_bytes, pos, stored, bytes, err))
+    if (!read_stored(seg, r, pos, stored, bytes, err))
         return false;
     r->stored_bytes += bytes;
     for (int c = from; c < to; c++) {

@@ -4,6 +4,7 @@ far.py -- queries of a store that is in a bucket alone, each by a server that ha
 S3 server with an added latency.
 
     far.py [--megabytes 96] [--latency 0.02] [--rounds 3] [MSTORED ...]     # programs to compare; default: this tree's
+    far.py --fortnight DIR ...                                              # the two weeks that `fortnight DIR --keep` has just made
 """
 import argparse
 import os
@@ -41,11 +42,16 @@ def fill(s3, megabytes, start):
             streams[i % 6][1].append((start + i * 14 * DAY // lines, text))
         assert srv.push(streams).status == 204
     srv.post("/flush")
-    assert lib.wait_until(lambda: srv.metrics()["mstore_s3_unsent_segments"] == 0 and srv.metrics()["mstore_s3_local_bytes"] == 0, 300)
-    time.sleep(3)  # compaction may have its turn
-    assert lib.wait_until(lambda: srv.metrics()["mstore_s3_unsent_segments"] == 0 and srv.metrics()["mstore_s3_local_bytes"] == 0, 300)
+    return sent(srv)
+
+
+def sent(srv):
+    """Waits until the bucket alone has the segments; the data directory."""
+    for _ in range(2):
+        assert lib.wait_until(lambda: srv.metrics()["mstore_s3_unsent_segments"] == 0 and srv.metrics()["mstore_s3_local_bytes"] == 0, 600)
+        time.sleep(3)  # compaction may have its turn
     data, srv.own_data = srv.data, False
-    print("%d lines of %.0f MB in %d segments of %.1f MB" % (lines, megabytes, srv.metrics()["mstore_segments"], srv.metrics()["mstore_segment_bytes"] / 1e6))
+    print("%d segments of %.1f MB" % (srv.metrics()["mstore_segments"], srv.metrics()["mstore_segment_bytes"] / 1e6))
     srv.stop()
     return data
 
@@ -55,19 +61,30 @@ def main():
     parser.add_argument("--megabytes", type=int, default=96)
     parser.add_argument("--latency", type=float, default=0.02)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--fortnight", metavar="DIR")
     parser.add_argument("programs", nargs="*", default=[lib.binary()])
     args = parser.parse_args()
     s3 = S3Server().start()
     start = time.time_ns() // DAY * DAY - 15 * DAY
     end, middle = start + 14 * DAY, start + 7 * DAY
-    data = fill(s3, args.megabytes, start)
-    queries = [("rate, two weeks", 'sum(rate({app="a1"}[10m]))', start, end, {"step": 3600}),
-               ("rate of six streams, two weeks", 'sum by (app) (rate({env="prod"}[10m]))', start, end, {"step": 3600}),
-               ("rate, one hour of two weeks", 'sum(rate({app="a1"}[1m]))', middle, middle + HOUR, {"step": 60}),
-               ("lines, one hour of two weeks", '{app="a1"}', middle, middle + HOUR, {"limit": 5000}),
-               ("newest 100 lines", '{app="a1"}', start, end, {"limit": 100, "direction": "backward"}),
-               ("regex over all lines", '{app="a1"} |~ "took=19[0-9]{2}ms .*zz"', start, end, {"limit": 100}),
-               ("bytes_over_time, two weeks", 'sum(bytes_over_time({app=~"a[123]"}[10m]))', start, end, {"step": 3600})]
+    one, every, pattern = '{app="a1"}', '{env="prod"}', "took=19[0-9]{2}ms .*zz"
+    if args.fortnight:
+        end = time.time_ns()
+        start, middle = end - 14 * DAY, end - 7 * DAY
+        one, every, pattern = '{class="prod", host="host-0"}', '{class="prod"}', "zz.* 50[0-9] .*zz"
+        data = sent(server(s3, args.fortnight).start())
+    else:
+        data = fill(s3, args.megabytes, start)
+    queries = [("rate, two weeks", 'sum(rate(%s[10m]))' % one, start, end, {"step": 3600}),
+               ("rate, one hour of two weeks", 'sum(rate(%s[1m]))' % one, middle, middle + HOUR, {"step": 60}),
+               ("lines, one hour of two weeks", one, middle, middle + HOUR, {"limit": 5000}),
+               ("count of lines with a word, one hour", 'sum(count_over_time(%s |= "GET" [1m]))' % one, middle, middle + HOUR, {"step": 60}),
+               ("the same of all streams", 'sum(count_over_time(%s |= "GET" [1m]))' % every, middle, middle + HOUR, {"step": 60}),
+               ("newest 100 lines", one, start, end, {"limit": 100, "direction": "backward"}),
+               ("regex over all lines of one stream", '%s |~ "%s"' % (one, pattern), start, end, {"limit": 100})]
+    if not args.fortnight:  # a request a block: there are too many for this S3 server
+        queries += [("rate of six streams, two weeks", 'sum by (app) (rate(%s[10m]))' % every, start, end, {"step": 3600}),
+                    ("bytes_over_time, two weeks", 'sum(bytes_over_time({app=~"a[123]"}[10m]))', start, end, {"step": 3600})]
     print("| query | program | GETs | bytes read | needed | times | seconds |")
     print("|---|---|---|---|---|---|---|")
     for name, query, from_ns, to_ns, more in queries:
@@ -81,7 +98,7 @@ def main():
                 s3.latency = args.latency
                 gets = sum(r[0] == "GET" and "/segments/" in r[1] for r in s3.requests)
                 before, began = srv.metrics()["mstore_s3_got_bytes_total"], time.monotonic()
-                answer = srv.query_range(query, from_ns, to_ns, **more)
+                answer = srv.query_range(query, from_ns, to_ns, seconds=300, **more)
                 took = time.monotonic() - began
                 got = srv.metrics()["mstore_s3_got_bytes_total"] - before
                 gets = sum(r[0] == "GET" and "/segments/" in r[1] for r in s3.requests) - gets
@@ -94,7 +111,8 @@ def main():
             print("| %s | %s | %d | %.2f MB | %.2f MB | %.2f | %.2f |" % (name, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(program)))).split("/")[-1],
                                                                        gets, got / 1e6, needed / 1e6, got / max(needed, 1), took), flush=True)
     s3.stop()
-    shutil.rmtree(data)
+    if not args.fortnight:
+        shutil.rmtree(data)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Whole queries over what loadgen pushed: the best of some runs, in seconds of the client.
+"""Whole queries over what loadgen pushed and compaction made of it: the best of some runs, in seconds of the client.
 
     queries.py [--bytes N] [--runs N]      starts a server, fills it, asks
     queries.py --base URL [--base URL]     asks servers that hold the data already, side by side
@@ -15,6 +15,7 @@ import urllib.parse
 import urllib.request
 
 BUILD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "build")
+SETTLED_SECONDS = 15  # longer than one compaction of what is pushed takes
 QUERIES = [
     'sum by (job) (rate({job=~".+"}[1m]))',
     'sum(count_over_time({job=~".+"} |= "error" [1m]))',
@@ -47,6 +48,17 @@ def wait(base):
     sys.exit(f"{base} does not answer")
 
 
+def settle(base):
+    """Waits until compaction has nothing to do."""
+    seen, since = None, time.monotonic()
+    while time.monotonic() - since < SETTLED_SECONDS:
+        text = urllib.request.urlopen(base + "/metrics").read().decode()
+        now = [line for line in text.splitlines() if line.startswith(("mstore_segments ", "mstore_compaction_line_bytes_total "))]
+        if now != seen:
+            seen, since = now, time.monotonic()
+        time.sleep(0.2)
+
+
 def start(directory, bytes_):
     base = "http://127.0.0.1:3291"
     server = subprocess.Popen([os.path.join(BUILD, "src/mstored"), "--data", directory, "--listen", base[7:]],
@@ -55,6 +67,7 @@ def start(directory, bytes_):
     subprocess.run([os.path.join(BUILD, "bench/loadgen"), base[7:], "--bytes", str(bytes_)], check=True,
                    stdout=subprocess.DEVNULL)
     urllib.request.urlopen(urllib.request.Request(base + "/flush", method="POST")).read()
+    settle(base)
     return server, base
 
 

@@ -278,7 +278,7 @@ class Server:
         return self.post("/loki/api/v1/push", body, headers, conn=conn, **more)
 
     def query_range(self, query, start=None, end=None, limit=5000, direction="forward", tenant=None, flags=None,
-                    **params):
+                    seconds=HTTP_SECONDS_MAX, **params):
         """The answer's JSON; raises when the status is not 200. Times are nanoseconds."""
         params = dict(params, query=query, limit=limit, direction=direction)
         if start is not None:
@@ -290,7 +290,7 @@ class Server:
             headers["X-Scope-OrgID"] = tenant
         if flags:
             headers["X-Loki-Response-Encoding-Flags"] = flags
-        a = self.get("/loki/api/v1/query_range", params, headers)
+        a = self.get("/loki/api/v1/query_range", params, headers, seconds=seconds)
         if a.status != 200:
             raise RuntimeError("query_range: %r" % a)
         return a.json()

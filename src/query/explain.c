@@ -58,7 +58,7 @@ static void explain_labels(struct buf *b, const struct wanted_labels *w)
 }
 
 void explain_selection(struct buf *b, const struct ast_logs *logs, const struct pipeline *p,
-                       const struct wanted_labels *wanted, bool lengths, const char *how)
+                       const struct wanted_labels *wanted, bool lengths, const char *how, const char *spared)
 {
     struct needle needle = pipeline_needle(p);
     buf_put_cstr(b, "selection    ");
@@ -80,6 +80,8 @@ void explain_selection(struct buf *b, const struct ast_logs *logs, const struct 
     buf_printf(b, "  columns    times%s%s\n",
                pipeline_reads_lines(p) ? ", lines" : lengths ? ", lengths" : "",
                how == NULL ? ", metadata" : "");
+    if (spared != NULL)
+        buf_printf(b, "  spared     %s\n", spared);
 }
 
 void explain_stats(struct buf *b, const struct query_stats *s, unsigned threads)

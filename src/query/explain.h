@@ -5,8 +5,8 @@
 #include "query/query.h"
 
 // One selector with its stages: what is searched first, what parsers extract, which columns are read. `how`
-// says what else is known, or is NULL.
+// says what else is known, `spared` which columns mostly are not read after all; or NULL.
 void explain_selection(struct buf *b, const struct ast_logs *logs, const struct pipeline *p,
-                       const struct wanted_labels *wanted, bool lengths, const char *how);
+                       const struct wanted_labels *wanted, bool lengths, const char *how, const char *spared);
 // What running it took.
 void explain_stats(struct buf *b, const struct query_stats *stats, unsigned threads);

@@ -181,7 +181,7 @@ void query_explain(const struct query *query, const struct query_stats *stats, c
     ast_print(out, query->ast);
     buf_put_byte(out, '\n');
     if (query->ast->kind == AST_LOGS)
-        explain_selection(out, &query->ast->logs, query->pipeline, &every_label, false, NULL);
+        explain_selection(out, &query->ast->logs, query->pipeline, &every_label, false, NULL, NULL);
     else
         metric_plan_explain(query->plan, out);
     explain_stats(out, stats, crew_workers(crew));

@@ -42,9 +42,15 @@ void range_plans_explain(const struct range_plan *list, struct buf *b)
         return;
     range_plans_explain(list->next, b);
     const struct ast_grouping *by;
+    bool one_series = range_may_be_one_series(list, &by), one = one_series && pipeline_is_empty(list->pipeline);
+    bool timeless = range_is_sum(list->ast) && !pipeline_reads_times(list->pipeline);
+    const char *spared = one                      ? NULL
+                         : one_series && timeless ? "times of runs that lie within their steps; metadata of streams with the labels grouped by"
+                         : one_series             ? "metadata of streams with the labels grouped by"
+                         : timeless               ? "times of runs that lie within their steps"
+                                                  : NULL;
     explain_selection(b, &list->ast->range_agg.range.logs, list->pipeline, &list->wanted, range_counts_bytes(list->ast),
-                      range_may_be_one_series(list, &by) && pipeline_is_empty(list->pipeline) ? "answer runs that lie within their steps, for streams with the labels grouped by"
-                                                : NULL);
+                      one ? "answer runs that lie within their steps, for streams with the labels grouped by" : NULL, spared);
 }
 
 struct wanting {

@@ -421,9 +421,15 @@ void store_stats(struct store *st, struct store_stats *stats_out)
     s.heads_count = m->heads_count;
     s.segments_count = m->segments_count;
     for (uint32_t i = 0; i < m->segments_count; i++) {
-        s.segment_bytes += m->segments[i].row.file_bytes;
+        uint64_t bytes = m->segments[i].row.file_bytes;
+        unsigned where = seg_where(m->segments[i].seg);
+        bool unsent = st->far != NULL && (where & INDEX_IN_BUCKET) == 0;
+        s.segment_bytes += bytes;
         s.segment_entries += m->segments[i].row.entries;
         s.segment_spans += m->segments[i].row.spans;
+        s.unsent_count += unsent;
+        s.unsent_bytes += unsent ? bytes : 0;
+        s.local_bytes += st->far != NULL && (where & INDEX_IN_FILE) != 0 ? bytes : 0;
     }
     manifest_unref(m);
     struct index_read read;

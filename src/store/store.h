@@ -197,6 +197,9 @@ struct store_stats {
     uint64_t segment_bytes;
     uint64_t segment_entries;
     uint64_t segment_spans;
+    uint32_t unsent_count;   // of the segments: not in the bucket yet; 0 without a bucket
+    uint64_t unsent_bytes;
+    uint64_t local_bytes;    // of the segments: on the disk; 0 without a bucket
     uint64_t streams_count;  // in the index
     uint64_t disk_free_bytes; // as the keeper saw it last
     bool disk_low;

@@ -345,23 +345,6 @@ static bool delete_gone(struct far *far, struct err *err)
     return good;
 }
 
-static void look(struct far *far)
-{
-    struct manifest *m = store_manifest(far->st);
-    int64_t unsent = 0, unsent_bytes = 0, local_bytes = 0;
-    for (uint32_t i = 0; i < m->segments_count; i++) {
-        unsigned where = seg_where(m->segments[i].seg);
-        int64_t bytes = (int64_t)m->segments[i].row.file_bytes;
-        unsent += (where & INDEX_IN_BUCKET) == 0;
-        unsent_bytes += (where & INDEX_IN_BUCKET) == 0 ? bytes : 0;
-        local_bytes += (where & INDEX_IN_FILE) != 0 ? bytes : 0;
-    }
-    manifest_unref(m);
-    metric_set(GAUGE_S3_UNSENT_SEGMENTS, unsent);
-    metric_set(GAUGE_S3_UNSENT_BYTES, unsent_bytes);
-    metric_set(GAUGE_S3_LOCAL_BYTES, local_bytes);
-}
-
 static bool turn(struct far *far, struct err *err)
 {
     struct err ignored; // not every server can list them
@@ -433,12 +416,10 @@ static void *uploader_main(void *arg)
     bool good = true;
     while (wait_for_turn(far, pause_ns, !good)) {
         struct err why;
-        look(far);
         if (!lease_held(far))
             continue;
         good = turn(far, &why);
         far_tell(far, FAR_UPLOADS, good ? NULL : &why, "the bucket takes segments again");
-        look(far);
         pause_ns = good ? FAR_PAUSE_NS : pause_ns * 2 < FAR_PAUSE_NS_MAX ? pause_ns * 2 : FAR_PAUSE_NS_MAX;
     }
     return NULL;

@@ -173,7 +173,9 @@ static bool cut_entries(struct bundle *b, struct err *err)
                      &selection, err) ||
         !view_labels_all(b->view, &selection, b->context.arena, err))
         return false;
+    AUTO(view_ahead_freep) struct view_ahead *ahead = view_ahead_new(b->view);
     AUTO(run_loader_freep) struct run_loader *loader = run_loader_new(b->view);
+    run_loader_join(loader, ahead);
     struct query_space *space = query_space_new();
     bool good = true;
     for (uint32_t i = 0; i < selection.runs_count && good; i++) {

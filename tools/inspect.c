@@ -145,8 +145,8 @@ static void print_segment(struct seg *seg, const struct seg_directory *d, bool d
     }
     for (uint32_t n = 0; details && n < seg_blocks_count(seg); n++) {
         const struct block_place *p = seg_block_place(seg, n);
-        printf("  block %u at %" PRIu64 ": %u entries, %s to %s, lines %u bytes from %u (%s)\n", n, p->pos,
-               p->entries_count, rfc3339(p->min_ns, from), rfc3339(p->max_ns, to),
+        printf("  block %u: %u entries, %s to %s, lines at %" PRIu64 ", %u bytes from %u (%s)\n", n,
+               p->entries_count, rfc3339(p->min_ns, from), rfc3339(p->max_ns, to), p->columns[COLUMN_LINES].pos,
                p->columns[COLUMN_LINES].stored_bytes, p->columns[COLUMN_LINES].raw_bytes,
                encoding_name(p->columns[COLUMN_LINES].encoding));
     }
@@ -190,11 +190,11 @@ static void json_segment(struct seg *seg, const struct seg_directory *d, struct 
     buf_put_cstr(b, "],\"blocks\":[");
     for (uint32_t n = 0; n < seg_blocks_count(seg); n++) {
         const struct block_place *p = seg_block_place(seg, n);
-        buf_printf(b, "%s{\"pos\":%" PRIu64 ",\"entries\":%u,\"min\":\"%" PRId64 "\",\"max\":\"%" PRId64 "\"",
-                   n > 0 ? "," : "", p->pos, p->entries_count, p->min_ns, p->max_ns);
+        buf_printf(b, "%s{\"entries\":%u,\"min\":\"%" PRId64 "\",\"max\":\"%" PRId64 "\"",
+                   n > 0 ? "," : "", p->entries_count, p->min_ns, p->max_ns);
         for (int c = 0; c < COLUMNS_COUNT; c++)
-            buf_printf(b, ",\"%s\":{\"encoding\":\"%s\",\"stored\":%u,\"raw\":%u}", column_names[c],
-                       encoding_name(p->columns[c].encoding), p->columns[c].stored_bytes, p->columns[c].raw_bytes);
+            buf_printf(b, ",\"%s\":{\"encoding\":\"%s\",\"pos\":%" PRIu64 ",\"stored\":%u,\"raw\":%u}", column_names[c],
+                       encoding_name(p->columns[c].encoding), p->columns[c].pos, p->columns[c].stored_bytes, p->columns[c].raw_bytes);
         buf_put_byte(b, '}');
     }
     buf_put_cstr(b, "]}\n");

@@ -27,7 +27,7 @@ def read_header(data):
     need(r.take(4) == b"MSEG" and r.u16() == 1, "no segment of version 1")
     inputs = r.u16()
     features = r.u64()
-    need(features < 2, "unknown feature")
+    need(features < 4, "unknown feature")
     r.u64()
     gen = r.u64()
     r.i64()
@@ -111,28 +111,65 @@ def check_filters(f, blocks):
     r.end("filters")
 
 
-def read_blocks(data, f):
-    """Per block: times, lines, metadata sets of its entries; all sets as they are stored. And whether lines of any are split."""
+def read_place(r):
+    """A block's row: entries, least and greatest time, and per column encoding, stored bytes, raw bytes, check."""
+    return r.varint(), r.i64(), r.i64(), [(r.u8(), r.varint(), r.varint(), r.u64()) for _ in range(4)]
+
+
+def places_back_to_back(f):
+    """Per block its row and where its columns are, in a segment without groups."""
     at, stored, _ = f["sections"][1]
     r = Reader(f["sections"][3][2])
-    blocks, split, pos = [], False, at
     for _ in range(f["blocks"]):
-        need(r.varint() == pos, "a gap between blocks")
-        count, least, greatest = r.varint(), r.i64(), r.i64()
+        need(r.varint() == at, "a gap between blocks")
+        row, begins = read_place(r), []
+        for column in row[3]:
+            begins.append(at)
+            at += column[1]
+        yield row, begins
+    r.end("block table")
+    need(at == f["sections"][1][0] + stored, "bytes behind the last block")
+
+
+def places_in_groups(f):
+    """Likewise, where the block table is in pages, one a group."""
+    at, stored, _ = f["sections"][1]
+    groups, pages = Reader(f["sections"][8][2]), Reader(f["sections"][3][2])
+    blocks = 0
+    for _ in range(groups.varint()):
+        count, group_bytes, page_bytes, raw_bytes = (groups.varint() for _ in range(4))
+        check, page = groups.u64(), pages.take(page_bytes)
+        need(1 <= count <= 65536 and check == xxhash.xxh3_64_intdigest(page), "a page of the block table")
+        r = Reader(unpack(1, page, raw_bytes))
+        rows = [read_place(r) for _ in range(count)]
+        r.end("page")
+        begins, pos = [[0] * 4 for _ in rows], at
+        for n in (2, 0, 1, 3):
+            for row, begin in zip(rows, begins):
+                begin[n] = pos
+                pos += row[3][n][1]
+        need(pos == at + group_bytes, "a group's bytes")
+        yield from zip(rows, begins)
+        at, blocks = pos, blocks + count
+    groups.end("groups")
+    pages.end("block table")
+    need(blocks == f["blocks"] and at == f["sections"][1][0] + stored, "groups")
+
+
+def read_blocks(data, f, features):
+    """Per block: times, lines, metadata sets of its entries; all sets as they are stored. And whether lines of any are split."""
+    blocks, split = [], False
+    for (count, least, greatest, places), begins in (places_in_groups if features & 2 else places_back_to_back)(f):
         columns = []
-        for n in range(4):
-            encoding, stored_bytes, raw_bytes, check = r.u8(), r.varint(), r.varint(), r.u64()
-            body = data[pos:pos + stored_bytes]
+        for n, ((encoding, stored_bytes, raw_bytes, check), begin) in enumerate(zip(places, begins)):
+            body = data[begin:begin + stored_bytes]
             need(check == xxhash.xxh3_64_intdigest(body), "column checksum")
-            pos += stored_bytes
             if encoding == 2 and n == 2:
                 split = True
                 columns.append(read_split(body, line_lengths(columns[1], count), raw_bytes))
             else:
                 columns.append(unpack(encoding, body, raw_bytes))
         blocks.append(read_block(count, least, greatest, columns))
-    r.end("block table")
-    need(pos == at + stored, "bytes behind the last block")
     return blocks, split
 
 
@@ -215,7 +252,7 @@ def print_json(entry):
 def check_layout(f, header_end, footer_at):
     """Header, sections and footer touch; nothing lies between them."""
     pos = header_end
-    for kind in (1, 4, 6, 5, 3, 7, 2):
+    for kind in (1, 4, 6, 5, 3, 7, 2, 8):
         if kind in f["sections"]:
             at, stored, _ = f["sections"][kind]
             need(at == pos, "a gap before section %d" % kind)
@@ -237,8 +274,8 @@ def main():
         f = read_footer(data)
         need(f["gen"] == gen, "header and footer disagree")
         check_layout(f, end, f["at"])
-        blocks, split = read_blocks(data, f)
-        need(features == split, "features of the header")
+        blocks, split = read_blocks(data, f, features)
+        need(features & 1 == split, "features of the header")
         check_filters(f, blocks)
         traced = read_streams(f, blocks, (lambda entry: None) if spans else print_json)
         tenants = print_spans(data, f["sections"], print if spans else lambda line: None)

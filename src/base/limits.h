@@ -54,6 +54,10 @@
 #define COMPACT_BLOCK_LINE_BYTES (256 * KIB)     // likewise, of compacted segments
 #define BLOCK_ENTRIES_MAX UINT32_C(65536)        // entries of one block: bounds what empty lines cost
 #define BLOCK_RAW_BYTES_MAX (64 * MIB)           // any decoded column; above is corruption
+#define GROUP_BLOCKS UINT32_C(256)               // blocks whose small columns lie together; a page of the block table
+#define GROUP_BLOCKS_MAX UINT32_C(65536)         // of any segment; above is corruption
+#define GROUP_BYTES (1 * MIB)                    // of these columns, held while it is written; the next block opens another group
+#define BLOCK_TABLE_READ_BYTES_MAX (1 * MIB)     // pages of a block table that are read at once
 #define SPLIT_DEPTH_MAX 3                        // lists of templates in lists of templates; above is corruption
 #define SPLIT_TEMPLATES_MAX UINT32_C(4096)       // of a block's split lines; what needs more is not split, above is corruption
 #define SPLIT_SLOTS_MAX UINT32_C(16384)          // likewise, lists and ends of templates
@@ -83,12 +87,13 @@
 #define BLOB_ATTEMPTS_MAX UINT32_C(8)
 #define BLOB_ANSWER_BYTES_MAX (4 * MIB)          // lists, errors; a list of 1000 keys has 0.5 MB
 #define BLOB_IDLE_HANDLES_MAX 16                 // connections kept for later calls
-#define SOURCE_TAIL_BYTES (128 * KIB)            // read with one request when a far segment is opened: its tables
+#define SOURCE_TAIL_BYTES (32 * KIB)             // read with one request when a far segment is opened: footer and small tables
 #define SOURCE_FILE_TAIL_BYTES (16 * KIB)        // likewise of a file, which is nearer
 #define SOURCE_GAP_BYTES (16 * KIB)              // reads of an object so near to each other are a scan
 #define SOURCE_AHEAD_BYTES (4 * MIB)             // window of a scan of all of a table, one a thread
 #define AHEAD_FETCHES_MAX 8                      // requests at a time that read ahead for a query
 #define AHEAD_PIECE_BYTES_MAX (1 * MIB)          // of one of them
+#define AHEAD_CHUNK_BYTES (16 * KIB)             // small columns of neighbours that are fetched together, wanted or not
 #define AHEAD_BYTES_MAX (16 * MIB)               // that lie ahead of a query
 #define AHEAD_PIECES_MAX 512
 #define AHEAD_TAKES_MAX 256                      // a piece that nobody came for while so many were taken goes

@@ -218,7 +218,7 @@ static bool search_runs(struct search *s, struct err *err)
 {
     atomic_store(&s->bounded, false);
     atomic_store(&s->bound_ns, s->forward ? INT64_MAX : INT64_MIN);
-    scan_team_order(s->team, NULL, s->runs, s->sel.runs_count);
+    scan_team_order(s->team, NULL, s->runs, s->sel.runs_count, false);
     return scan_team_run(s->team, s->sel.runs_count, search_run, s, err);
 }
 
@@ -533,7 +533,7 @@ static bool visit_streams(struct visit_all *all, struct scan_team *team, const s
         !order_streams(team->view, &all->sel, &team->scans[0].arena, &all->ordered, err))
         return false;
     scan_team_probe(team, all->visiting.pipeline, &all->sel);
-    scan_team_order(team, all->sel.runs, NULL, all->sel.runs_count);
+    scan_team_order(team, all->sel.runs, NULL, all->sel.runs_count, true);
     view_settle(team->view);
     return scan_team_run(team, all->sel.streams_count, visit_stream, all, err);
 }

@@ -448,7 +448,7 @@ static bool gather(struct range_agg *r, struct scan_team *team, struct err *err)
     if (!scan_team_select(team, &r->range->logs, r->from_ns, r->to_ns, &r->sel, err) || !make_tasks(r, team->count, a, err))
         return false;
     scan_team_probe(team, r->plan->pipeline, &r->sel);
-    scan_team_order(team, r->sel.runs, NULL, r->sel.runs_count);
+    scan_team_order(team, r->sel.runs, NULL, r->sel.runs_count, true);
     view_settle(team->view);
     return scan_team_run(team, (uint32_t)r->tasks_count, run_task, r, err);
 }

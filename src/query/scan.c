@@ -34,8 +34,11 @@ bool scan_team_begin(struct scan_team *team, const struct query_context *context
     }
     if (!view_begin(context->store, context->tenant, &team->view, err))
         return false;
-    for (unsigned i = 0; i < team->count; i++)
+    team->ahead = view_ahead_new(team->view);
+    for (unsigned i = 0; i < team->count; i++) {
         team->scans[i].loader = run_loader_new(team->view);
+        run_loader_join(team->scans[i].loader, team->ahead);
+    }
     return true;
 }
 
@@ -151,14 +154,14 @@ void scan_team_probe(struct scan_team *team, const struct pipeline *p, const str
     team->unlabelled_probe = view_probe_new(team->view, clauses, count, a);
 }
 
-void scan_team_order(struct scan_team *team, const struct view_run *runs, const struct view_run **order, uint32_t count)
+void scan_team_order(struct scan_team *team, const struct view_run *runs, const struct view_run **order, uint32_t count, bool to_the_end)
 {
     team->ahead_runs = runs;
     team->ahead_order = order;
     team->ahead_count = count;
-    team->ahead = team->ahead != NULL ? team->ahead : view_ahead_new(team->view);
-    for (unsigned i = 0; i < team->count; i++)
-        run_loader_join(team->scans[i].loader, team->ahead);
+    team->to_the_end = to_the_end;
+    if (team->ahead != NULL && to_the_end)
+        view_ahead_to_the_end(team->ahead);
 }
 
 struct run_loader *scan_loader_new(struct scan *s)
@@ -272,7 +275,7 @@ static bool is_denied(struct scan *s, struct run_loader *loader, const struct vi
 static void read_ahead(struct scan *s, struct run_loader *loader, const struct view_run *run, unsigned columns)
 {
     struct scan_team *team = s->team;
-    if (team->ahead == NULL)
+    if (team->ahead == NULL || team->ahead_count == 0)
         return;
     if (team->ahead_order == NULL)
         s->ahead_from = (uint32_t)(run - team->ahead_runs);
@@ -282,13 +285,15 @@ static void read_ahead(struct scan *s, struct run_loader *loader, const struct v
     for (; s->ahead_to < end; s->ahead_to++) {
         const struct view_run *next =
             team->ahead_order != NULL ? team->ahead_order[s->ahead_to] : &team->ahead_runs[s->ahead_to];
-        if (!view_ahead_open(team->ahead, next))
+        if (!view_ahead_find(team->ahead, next))
             break;
         bool denied = team->probe != NULL && !run_may_hold(loader, team->probe, next);
         if (!denied && !view_ahead_want(team->ahead, next, columns))
             break;
     }
     view_ahead_go(team->ahead);
+    for (uint32_t i = s->ahead_to; i < end && team->to_the_end; i++)
+        (void)view_ahead_find(team->ahead, team->ahead_order != NULL ? team->ahead_order[i] : &team->ahead_runs[i]);
 }
 
 bool scan_load(struct scan *s, struct run_loader *loader, const struct view_run *run, unsigned columns,

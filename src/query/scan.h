@@ -37,10 +37,11 @@ struct scan_team {
     struct pipeline_clause *clauses;
     uint32_t clauses_count;
     struct view_stream *probed; // the selection's streams
-    struct view_ahead *ahead;            // owned; NULL: nothing is far, or the order is not known
+    struct view_ahead *ahead;            // owned; NULL: nothing is far
     const struct view_run *ahead_runs;   // the order of loading: these as they lie,
     const struct view_run **ahead_order; // or, not NULL, these, each task one
-    uint32_t ahead_count;
+    uint32_t ahead_count;                // 0: the order is not known
+    bool to_the_end; // all of them will be loaded
     struct arena_budget budget;          // of the scans' arenas
     struct scan *scans;                  // owned
     unsigned count;
@@ -53,8 +54,8 @@ MUST_CHECK bool scan_team_select(struct scan_team *team, const struct ast_logs *
 // From now on runs of the selection that the pipeline keeps nothing of, by their blocks' filters, are left out.
 void scan_team_probe(struct scan_team *team, const struct pipeline *p, const struct view_selection *selection);
 // Tells in which order runs will be loaded, as far as each scan is concerned: as they lie in `runs`, or, with `order`, one by each task, in
-// the order of tasks. What is in a bucket is then read ahead.
-void scan_team_order(struct scan_team *team, const struct view_run *runs, const struct view_run **order, uint32_t count);
+// the order of tasks; and whether all of them will be, whatever is found. What is in a bucket is then read ahead.
+void scan_team_order(struct scan_team *team, const struct view_run *runs, const struct view_run **order, uint32_t count, bool to_the_end);
 // work(ctx, scan, task) for every task in [0, tasks), spread over the scans, started in order, until one returns false:
 // it failed when it set scan->failed, with scan->err, and had enough otherwise.
 MUST_CHECK bool scan_team_run(struct scan_team *team, uint32_t tasks,

@@ -341,15 +341,20 @@ void view_ahead_free(struct view_ahead *a)
     free(a);
 }
 
+void view_ahead_to_the_end(struct view_ahead *a)
+{
+    seg_fetcher_to_the_end(a->fetcher);
+}
+
 void run_loader_join(struct run_loader *l, struct view_ahead *a)
 {
     l->reader.fetcher = a != NULL ? a->fetcher : NULL;
 }
 
-bool view_ahead_open(struct view_ahead *a, const struct view_run *run)
+bool view_ahead_find(struct view_ahead *a, const struct view_run *run)
 {
     return run->source >= a->manifest->segments_count ||
-           seg_fetcher_open(a->fetcher, a->manifest->segments[run->source].seg);
+           seg_fetcher_find(a->fetcher, a->manifest->segments[run->source].seg, run->block);
 }
 
 bool view_ahead_want(struct view_ahead *a, const struct view_run *run, unsigned columns)

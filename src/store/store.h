@@ -303,9 +303,15 @@ MUST_CHECK bool run_load(struct run_loader *loader, const struct view_run *run, 
 struct view_ahead;
 struct view_ahead *view_ahead_new(struct view *view); // NULL: the view has none
 void view_ahead_free(struct view_ahead *ahead);       // after its loaders, before its view; NULL is fine
+static inline void view_ahead_freep(struct view_ahead **ahead)
+{
+    view_ahead_free(*ahead);
+}
 void run_loader_join(struct run_loader *loader, struct view_ahead *ahead); // NULL: nothing
-// Whether what the run lies in is open, without which nothing can be said of it. If not, it soon is, unless that is too early.
-bool view_ahead_open(struct view_ahead *ahead, const struct view_run *run);
+// From now on all runs that are announced will be loaded, whatever is found: they are read ahead without restraint.
+void view_ahead_to_the_end(struct view_ahead *ahead);
+// Whether it is known where the run's block is, without which nothing can be said of it. If not, it soon is, unless that is too early.
+bool view_ahead_find(struct view_ahead *ahead, const struct view_run *run);
 // Announces that such a run will be loaded, in the order in which it will be. False: not now; announce it again after some loads. What was
 // announced is fetched from view_ahead_go() on at the latest. Any thread.
 bool view_ahead_want(struct view_ahead *ahead, const struct view_run *run, unsigned columns);

@@ -514,7 +514,9 @@ static int by_time(const void *a, const void *b)
 bool view_trace_entries(struct view *v, const uint8_t trace_id[TRACE_ID_BYTES], struct arena *a,
                         struct view_trace_entry **entries_out, uint32_t *count_out, struct err *err)
 {
+    AUTO(view_ahead_freep) struct view_ahead *ahead = view_ahead_new(v);
     AUTO(run_loader_freep) struct run_loader *loader = run_loader_new(v);
+    run_loader_join(loader, ahead);
     struct tracing t = {.view = v, .trace_id = trace_id, .hash = trace_hash(trace_id), .a = a, .loader = loader};
     if (!view_has_one_tenant(v, err) || !view_trace_segments(v, t.hash, trace_gen, &t, err))
         return false;

@@ -115,9 +115,9 @@ def test_ranges(s3):
         srv.push([({"app": "big"}, [(first + i * 10 ** 8, "%0256x" % rng.getrandbits(1024)) for i in range(5000)])])
     srv.post("/flush")
     tap.ok(wait_until(lambda: local_segments(srv) == [], 60), "a segment of many blocks, far away", srv.stderr_text)
-    tail = 128 << 10
+    tail = 48 << 10
     size = srv.metrics()["mstore_segment_bytes"]
-    tap.ok(size > 10 * tail, "which is much larger than its tables", size)
+    tap.ok(size > 30 * tail, "which is much larger than its tables", size)
     total = 0
     for query, options in (('{app="big"} |~ "[g-z]{3}"', {}), ('sum(rate({app="big"}[1m]))', {"step": "60"}),
                            ('{app="big"}', {"limit": 100, "direction": "backward"}), ('{app="big"}', {"limit": 100})):
@@ -153,7 +153,8 @@ def test_read_ahead(s3):
 
     ask(srv, few, limit=1)  # the tables are read
     s3.latency = 0.01
-    for query, options, coalesced in ((rate, {"step": "60"}, False), (lines, {}, True), (few, {"limit": 5000}, True), (few, {"limit": 5000, "direction": "backward"}, False)):
+    for query, options, share, beside in ((rate, {"step": "60"}, 0.25, 2), (lines, {}, 0.8, 3), (few, {"limit": 5000}, 0.8, 3),
+                                          (few, {"limit": 5000, "direction": "backward"}, 1.2, 3)):
         with s3.lock:
             s3.most_running, first = 0, len(s3.requests)
         before = srv.metrics()["mstore_s3_got_bytes_total"]
@@ -162,18 +163,18 @@ def test_read_ahead(s3):
             gets = sum(m == "GET" and "/segments/" in p for m, p, _ in s3.requests[first:])
             most = s3.most_running
         tap.equal(got, ask(model, query, **options)[0], "%s: the answer" % query)
-        tap.ok(most > 2, "%s: several requests at a time" % query, most)
+        tap.ok(most >= beside, "%s: several requests at a time" % query, (most, gets))
         read = srv.metrics()["mstore_s3_got_bytes_total"] - before
         needed = stats["chunk"]["compressedBytes"]
         tap.ok(needed <= read <= 2 * needed + 8192, "%s: at most twice what it needs" % query, (read, stats))
-        tap.ok(gets >= 3 and (not coalesced or gets < 0.8 * stats["totalChunksDownloaded"]), "%s: neighbours in one request" % query, (gets, stats))
+        tap.ok(1 <= gets < share * stats["totalChunksDownloaded"], "%s: neighbours in one request" % query, (gets, stats))
     # What goes wrong while it is read ahead.
     want = ask(model, lines)[0], ask(model, rate, step="60")[0]
     for kind in ("status", "drop", "truncate", "short"):
         s3.fail(kind, times=5, methods=["GET"], path="/segments/", after=4, status=503, code="SlowDown")
         tap.equal((ask(srv, lines)[0], ask(srv, rate, step="60")[0]), want, "requests that fail for a while (%s) change nothing" % kind)
         s3.heal()
-    s3.fail("status", times=10 ** 9, methods=["GET"], path="/segments/", after=6, status=403, code="AccessDenied")
+    s3.fail("status", times=10 ** 9, methods=["GET"], path="/segments/", after=1, status=403, code="AccessDenied")
     answer = srv.get("/loki/api/v1/query_range", {"query": rate, "start": FROM, "end": TO, "step": 60})
     tap.ok(answer.status == 500 and "AccessDenied" in answer.text and "in s3://logs/ahead/" in answer.text and ".seg" in answer.text, "for good: told, by name", answer)
     s3.heal()

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -167,16 +168,36 @@ def test_split_lines(tap):
         tap.ok(status == 0, "verify --deep passes", out)
         with open(path, "rb") as f:
             good = f.read()
-        tap.equal(int.from_bytes(good[8:16], "little"), 1, "the header tells readers that they must know")
+        tap.equal(int.from_bytes(good[8:16], "little"), 3, "the header tells readers that they must know, and of groups")
         end = 40 + 8 * int.from_bytes(good[6:8], "little")
-        for features, known in ((1, True), (3, False), (2, False)):
+        for features, known in ((3, True), (7, False), (4, False)):
             header = good[:8] + features.to_bytes(8, "little") + good[16:end]
             with open(path, "wb") as f:
                 f.write(header + xxhash.xxh3_64_intdigest(header).to_bytes(8, "little") + good[end + 8:])
             status, _, err = dump("inspect", path)
-            tap.ok((status == 0) == known and (known or "needs features 0x2 that this program lacks" in err), "features %d: %s" % (features, err.strip()))
+            tap.ok((status == 0) == known and (known or "needs features 0x4 that this program lacks" in err), "features %d: %s" % (features, err.strip()))
         old = json.loads(dump("inspect", "--json", segments(os.path.join(GOLDEN, "v1"))[0])[1])
         tap.ok(all(b["lines"]["encoding"] != "split" for b in old["blocks"]), "older stores have none")
+
+
+def test_groups(tap):
+    """Metadata that makes for several groups of blocks: both readers read the same."""
+    with Server(["--retention", "0"]) as server:
+        rng = random.Random(5)
+        base = time.time_ns() - 3600 * 10**9
+        for part in range(4):
+            server.push([({"app": "g%d" % s}, [(base + (part * 5000 + i) * 10**6, "line %d of %d" % (i, s), {"id": "%0128x" % rng.getrandbits(512)}) for i in range(5000)])
+                         for s in range(2)])
+        server.post("/flush")
+        server.stop()
+        path = segments(server.data)[0]
+        blocks = json.loads(dump("inspect", "--json", path)[1])["blocks"]
+        begins = sum(b["times"]["pos"] > b["lines"]["pos"] > a["times"]["pos"] for a, b in zip(blocks, blocks[1:]))
+        tap.ok(0 < begins < len(blocks) - 1, "%d blocks in %d groups" % (len(blocks), begins + 1))
+        independent = order(read_seg(path))
+        tap.ok(independent == order(cat(path), "fake") and len(independent) == 40000, "both readers agree on %d entries" % len(independent))
+        status, out, _ = dump("verify", "--deep", server.data)
+        tap.ok(status == 0, "verify --deep passes", out)
 
 
 def test_readers_agree_on_spans(tap):
@@ -368,6 +389,7 @@ def main():
             test_golden_spans(tap, version)
     test_readers_agree(tap)
     test_split_lines(tap)
+    test_groups(tap)
     test_readers_agree_on_spans(tap)
     test_deep(tap)
     test_damage(tap)

@@ -522,7 +522,7 @@ static struct block_place flush_block(struct block_writer *w, struct buf *out, b
             line[k] = (char)('!' + next() % 90);
         (void)block_add(w, i, slice_of(line, (size_t)len), SLICE("\0"));
     }
-    must(block_flush(w, out, &place, &err), &err);
+    must(block_flush(w, (struct buf *const[]){out, out, out, out}, &place, &err), &err);
     return place;
 }
 

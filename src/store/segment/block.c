@@ -297,7 +297,7 @@ static void block_writer_reset(struct block_writer *w)
     memset(w->slots, 0, w->slots_count * sizeof *w->slots);
 }
 
-bool block_flush(struct block_writer *w, struct buf *out, struct block_place *place, struct err *err)
+bool block_flush(struct block_writer *w, struct buf *const to[COLUMNS_COUNT], struct block_place *place, struct err *err)
 {
     assert(w->entries_count > 0);
     struct block_place p = {.entries_count = w->entries_count,
@@ -309,13 +309,13 @@ bool block_flush(struct block_writer *w, struct buf *out, struct block_place *pl
     }
     buf_reset(&w->scratch);
     encode_times(w, &w->scratch);
-    if (!put_column(w, buf_slice(&w->scratch), out, &p.columns[COLUMN_TIMES], err) ||
-        !put_column(w, buf_slice(&w->lengths), out, &p.columns[COLUMN_LENGTHS], err) ||
-        !put_lines(w, out, &p.columns[COLUMN_LINES], err))
+    if (!put_column(w, buf_slice(&w->scratch), to[COLUMN_TIMES], &p.columns[COLUMN_TIMES], err) ||
+        !put_column(w, buf_slice(&w->lengths), to[COLUMN_LENGTHS], &p.columns[COLUMN_LENGTHS], err) ||
+        !put_lines(w, to[COLUMN_LINES], &p.columns[COLUMN_LINES], err))
         return false;
     buf_reset(&w->scratch);
     encode_metadata(w, &w->scratch);
-    if (!put_column(w, buf_slice(&w->scratch), out, &p.columns[COLUMN_METADATA], err))
+    if (!put_column(w, buf_slice(&w->scratch), to[COLUMN_METADATA], &p.columns[COLUMN_METADATA], err))
         return false;
     block_writer_reset(w);
     *place = p;

@@ -26,10 +26,10 @@ struct column_place {
     uint32_t stored_bytes;
     uint32_t raw_bytes;
     uint64_t check; // XXH3-64 of the stored bytes
+    uint64_t pos;   // in the segment
 };
 
 struct block_place {
-    uint64_t pos; // of the first column; the others follow back to back
     uint32_t entries_count;
     int64_t min_ns;
     int64_t max_ns;
@@ -53,9 +53,9 @@ bool block_full(const struct block_writer *w);
 // What was added, until the block is flushed: the lines back to back; each metadata set once.
 struct slice block_lines(const struct block_writer *w);
 struct slice block_sets(const struct block_writer *w);
-// Appends the columns to `out`, fills `place` (pos excepted), and empties the writer.
-MUST_CHECK bool block_flush(struct block_writer *w, struct buf *out, struct block_place *place,
-                            struct err *err);
+// Appends each column to its buffer, which may be the same for some, in the order of enum block_column; fills `place` (positions
+// excepted), and empties the writer.
+MUST_CHECK bool block_flush(struct block_writer *w, struct buf *const to[COLUMNS_COUNT], struct block_place *place, struct err *err);
 
 // --- reading ----------------------------------------------------------------------------------------
 

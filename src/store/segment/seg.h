@@ -97,6 +97,7 @@ enum seg_section {
     SECTION_SPAN_TABLE = 5,
     SECTION_TRACES = 6,
     SECTION_FILTERS = 7,
+    SECTION_GROUPS = 8, // not in older ones
 };
 enum { SEG_SECTIONS_MAX = 16 };
 
@@ -122,7 +123,7 @@ struct seg_footer {
 };
 
 /*
- * A handle on one segment, counted. The file is opened, and its block table read, when first needed: the
+ * A handle on one segment, counted. The file is opened when first needed: the
  * start of a store does not depend on the number of its segments. The descriptor then pins the file (S4).
  * Any thread.
  */
@@ -145,11 +146,12 @@ static inline void seg_unrefp(struct seg **seg)
     seg_unref(*seg);
 }
 const char *seg_path(const struct seg *seg);
-// Opens and checks header, footer and block table, once.
+// Opens and checks header, footer and the groups of the block table, once.
 MUST_CHECK bool seg_load(struct seg *seg, struct err *err);
 // After seg_load().
 const struct seg_footer *seg_footer(const struct seg *seg);
 uint32_t seg_blocks_count(const struct seg *seg);
+// After seg_read_directory(), which reads all of the block table.
 const struct block_place *seg_block_place(const struct seg *seg, uint32_t block);
 
 struct seg_fetcher;
@@ -158,21 +160,24 @@ struct seg_reader { // one thread's tools
     struct zbuf *z; // owned
     struct buf stored;
     struct buf scratch;
-    struct seg_ahead ahead;
+    struct seg_ahead ahead[COLUMNS_COUNT]; // by the first column of what is read
     uint64_t stored_bytes; // read so far
     uint64_t raw_bytes;    // decoded so far
 };
 void seg_reader_init(struct seg_reader *r);
 void seg_reader_done(struct seg_reader *r);
-// Whether it is read from a bucket, as far as is known before it is opened; whether seg_load() is done.
+// Whether it is read from a bucket, as far as is known before it is opened.
 bool seg_is_far(const struct seg *seg);
-bool seg_is_loaded(const struct seg *seg);
+// Reads where a block is, once. Loads the segment if need be. And whether that is done.
+MUST_CHECK bool seg_find_block(struct seg *seg, uint32_t block, struct err *err);
+bool seg_has_found_block(const struct seg *seg, uint32_t block);
 // Bytes as they are stored. After seg_load().
 MUST_CHECK bool seg_read_bytes(struct seg *seg, uint64_t pos, void *to, size_t len, struct err *err);
-// Where a block's columns of `mask` are: neighbours are one range. After seg_load(). Returns how many.
+// Where a block's columns of `mask` are: neighbours are one range. After seg_find_block(). Returns how many.
 struct seg_range {
     uint64_t pos;
     size_t bytes;
+    uint64_t from, to; // the same columns of blocks nearby lie here, [from, to): small ones, that cost little when they are read with it
 };
 unsigned seg_block_ranges(const struct seg *seg, uint32_t block, unsigned mask, struct seg_range out[COLUMNS_COUNT]);
 // Decodes the columns of `mask` (1 << enum block_column) that `to` does not hold yet. A block that is not

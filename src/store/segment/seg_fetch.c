@@ -12,7 +12,9 @@ enum piece_state { PIECE_GROWS, PIECE_WAITS, PIECE_RUNS, PIECE_READY, PIECE_FAIL
 struct piece {
     struct piece *next;
     struct seg *seg; // borrowed from the view
-    bool opens;      // the segment is to be opened, no more
+    bool finds;      // a block is to be found, no more
+    bool chunk;      // of small columns: counts for nothing
+    uint32_t block;
     enum piece_state state;
     uint64_t pos;
     size_t len;
@@ -34,6 +36,7 @@ struct seg_fetcher {
     uint64_t vain_bytes;   // lock
     uint64_t takes;        // lock
     bool full;             // lock; until half of what may lie ahead was taken, so that pieces become large
+    bool to_the_end;       // lock
     bool stop;             // lock
     pthread_t threads[AHEAD_FETCHES_MAX];
     unsigned threads_count, idle; // lock
@@ -50,6 +53,13 @@ struct seg_fetcher *seg_fetcher_new(void)
     return f;
 }
 
+void seg_fetcher_to_the_end(struct seg_fetcher *f)
+{
+    pthread_mutex_lock(&f->lock);
+    f->to_the_end = true;
+    pthread_mutex_unlock(&f->lock);
+}
+
 // With the lock held, and no users.
 static void drop(struct seg_fetcher *f, struct piece *p)
 {
@@ -60,7 +70,7 @@ static void drop(struct seg_fetcher *f, struct piece *p)
     if (f->last == &p->next)
         f->last = at;
     f->count--;
-    f->ahead_bytes -= p->len - p->taken;
+    f->ahead_bytes -= p->chunk ? 0 : p->len - p->taken;
     free(p->bytes);
     free(p);
 }
@@ -92,14 +102,14 @@ static void run(struct seg_fetcher *f, struct piece *p)
     p->users++;
     pthread_mutex_unlock(&f->lock);
     struct err ignored; // A2
-    uint8_t *bytes = p->opens ? NULL : malloc(p->len);
-    bool good = p->opens ? seg_load(p->seg, &ignored) : bytes != NULL && seg_read_bytes(p->seg, p->pos, bytes, p->len, &ignored);
+    uint8_t *bytes = p->finds ? NULL : malloc(p->len);
+    bool good = p->finds ? seg_find_block(p->seg, p->block, &ignored) : bytes != NULL && seg_read_bytes(p->seg, p->pos, bytes, p->len, &ignored);
     pthread_mutex_lock(&f->lock);
     p->bytes = bytes;
     p->state = good ? PIECE_READY : PIECE_FAILED;
     p->users--;
     pthread_cond_broadcast(&f->done);
-    if (p->users == 0 && (p->opens || !good))
+    if (p->users == 0 && p->finds == good) // what could not be found is not tried again
         drop(f, p);
 }
 
@@ -156,7 +166,7 @@ void seg_fetcher_go(struct seg_fetcher *f)
 static struct piece *find(struct seg_fetcher *f, const struct seg *seg, uint64_t pos, size_t len)
 {
     for (struct piece *p = f->first; p != NULL; p = p->next)
-        if (p->seg == seg && !p->opens && pos >= p->pos && pos - p->pos <= p->len && len <= p->len - (size_t)(pos - p->pos))
+        if (p->seg == seg && !p->finds && pos >= p->pos && pos - p->pos <= p->len && len <= p->len - (size_t)(pos - p->pos))
             return p;
     return NULL;
 }
@@ -168,7 +178,7 @@ static void drop_stale(struct seg_fetcher *f)
         next = p->next;
         if (p->state != PIECE_READY || p->users > 0 || f->takes - p->born <= AHEAD_TAKES_MAX)
             continue;
-        f->vain_bytes += p->len - p->taken;
+        f->vain_bytes += p->chunk ? 0 : p->len - p->taken;
         drop(f, p);
     }
 }
@@ -179,7 +189,7 @@ static bool has_room(const struct seg_fetcher *f, size_t len)
     uint64_t ahead = f->ahead_bytes + f->vain_bytes, half = f->taken_bytes / 2;
     if (f->count >= AHEAD_PIECES_MAX || f->ahead_bytes + len > AHEAD_BYTES_MAX)
         return false;
-    return ahead + len <= half || (ahead == 0 && len <= f->taken_bytes); // the second block
+    return f->to_the_end || ahead + len <= half || (ahead == 0 && len <= f->taken_bytes); // the second block
 }
 
 static struct piece *add(struct seg_fetcher *f, struct seg *seg, uint64_t pos, size_t len)
@@ -197,7 +207,7 @@ static struct piece *add(struct seg_fetcher *f, struct seg *seg, uint64_t pos, s
 // Whether the bytes can become part of a piece that grows.
 static bool grow(struct seg_fetcher *f, struct piece *p, const struct seg *seg, uint64_t pos, size_t len)
 {
-    if (p->state != PIECE_GROWS || p->seg != seg || p->opens)
+    if (p->state != PIECE_GROWS || p->seg != seg || p->finds || p->chunk)
         return false;
     bool behind = pos >= p->pos + p->len;
     if (!behind && pos + len > p->pos)
@@ -213,9 +223,39 @@ static bool grow(struct seg_fetcher *f, struct piece *p, const struct seg *seg, 
     return true;
 }
 
-static bool want_bytes(struct seg_fetcher *f, struct seg *seg, uint64_t pos, size_t len)
+// As part of a piece that grows, or as one of its own.
+static void announce(struct seg_fetcher *f, struct seg *seg, uint64_t pos, size_t len)
 {
-    if (len == 0 || find(f, seg, pos, len) != NULL)
+    for (struct piece *p = f->first; p != NULL; p = p->next)
+        if (grow(f, p, seg, pos, len))
+            return;
+    (void)add(f, seg, pos, len);
+}
+
+// Whether it is a small column, whose chunk is then a piece of its own.
+static bool announce_chunk(struct seg_fetcher *f, struct seg *seg, const struct seg_range *range)
+{
+    uint64_t from = range->pos - (range->pos - range->from) % AHEAD_CHUNK_BYTES;
+    uint64_t end = range->pos + range->bytes, to = from;
+    if (f->to_the_end || range->bytes > AHEAD_CHUNK_BYTES || f->count >= AHEAD_PIECES_MAX)
+        return false;
+    while (to < end)
+        to += AHEAD_CHUNK_BYTES;
+    to = to < range->to ? to : range->to;
+    if (to - from == range->bytes)
+        return false;
+    struct piece *p = add(f, seg, from, (size_t)(to - from));
+    p->chunk = true;
+    f->ahead_bytes -= p->len;
+    start(f, p);
+    return true;
+}
+
+static bool want_bytes(struct seg_fetcher *f, struct seg *seg, const struct seg_range *range)
+{
+    uint64_t pos = range->pos;
+    size_t len = range->bytes;
+    if (len == 0 || find(f, seg, pos, len) != NULL || announce_chunk(f, seg, range))
         return true;
     if (f->full && f->ahead_bytes > (f->taken_bytes < 2 * AHEAD_BYTES_MAX ? f->taken_bytes / 4 : AHEAD_BYTES_MAX / 2))
         return false;
@@ -224,24 +264,26 @@ static bool want_bytes(struct seg_fetcher *f, struct seg *seg, uint64_t pos, siz
     f->full = !has_room(f, len);
     if (f->full)
         return false;
-    for (struct piece *p = f->first; p != NULL; p = p->next)
-        if (grow(f, p, seg, pos, len))
-            return true;
-    (void)add(f, seg, pos, len);
+    announce(f, seg, pos, len);
     return true;
 }
 
-bool seg_fetcher_open(struct seg_fetcher *f, struct seg *seg)
+bool seg_fetcher_find(struct seg_fetcher *f, struct seg *seg, uint32_t block)
 {
-    if (seg_is_loaded(seg) || !seg_is_far(seg))
+    if (seg_has_found_block(seg, block) || !seg_is_far(seg))
         return true;
     pthread_mutex_lock(&f->lock);
-    bool early = f->taken_bytes < SOURCE_TAIL_BYTES; // A1: that is what it costs
-    for (const struct piece *p = f->first; p != NULL && !early; p = p->next)
-        early = p->opens; // one at a time
-    if (!early) {
+    // A1: that is about what it costs, at most one at a time.
+    bool early = !f->to_the_end && f->taken_bytes < SOURCE_TAIL_BYTES;
+    unsigned finding = 0;
+    for (const struct piece *p = f->first; p != NULL && !early; p = p->next) {
+        finding += p->finds && p->state != PIECE_FAILED;
+        early = p->finds && p->seg == seg;
+    }
+    if (!early && finding < (f->to_the_end ? AHEAD_FETCHES_MAX : 1)) {
         struct piece *p = add(f, seg, 0, 0);
-        p->opens = true;
+        p->finds = true;
+        p->block = block;
         start(f, p);
     }
     pthread_mutex_unlock(&f->lock);
@@ -257,9 +299,22 @@ bool seg_fetcher_want(struct seg_fetcher *f, struct seg *seg, uint32_t block, un
     unsigned count = seg_block_ranges(seg, block, mask, ranges);
     pthread_mutex_lock(&f->lock);
     for (unsigned i = 0; i < count && good; i++)
-        good = want_bytes(f, seg, ranges[i].pos, ranges[i].bytes);
+        good = want_bytes(f, seg, &ranges[i]);
     pthread_mutex_unlock(&f->lock);
     return good;
+}
+
+void seg_fetcher_need(struct seg_fetcher *f, struct seg *seg, uint32_t block, unsigned mask)
+{
+    struct seg_range ranges[COLUMNS_COUNT];
+    unsigned count = seg_block_ranges(seg, block, mask, ranges);
+    if (count < 2)
+        return; // who reads it asks for it
+    pthread_mutex_lock(&f->lock);
+    for (unsigned i = 0; i < count; i++)
+        if (ranges[i].bytes > 0 && find(f, seg, ranges[i].pos, ranges[i].bytes) == NULL && !announce_chunk(f, seg, &ranges[i]))
+            start(f, add(f, seg, ranges[i].pos, ranges[i].bytes));
+    pthread_mutex_unlock(&f->lock);
 }
 
 // --- taking -----------------------------------------------------------------------------------------
@@ -284,7 +339,7 @@ bool seg_fetcher_take(struct seg_fetcher *f, const struct seg *seg, uint64_t pos
         memcpy(into, p->bytes + (pos - p->pos), len);
         size_t part = len < p->len - p->taken ? len : p->len - p->taken;
         p->taken += part;
-        f->ahead_bytes -= part;
+        f->ahead_bytes -= p->chunk ? 0 : part;
     }
     p->users--;
     bool over = !good || p->taken >= p->needed;

@@ -3,8 +3,8 @@
  *
  *     header    u32 "MSEG"  u16 version  u16 n inputs  u64 features incompatible  u64 compatible
  *               u64 generation  i64 created ns  n * u64 input generation  u64 XXH3-64 of all before
- *     blocks    columns back to back, block by block
- *     tables    block table, stream table: one zstd frame each
+ *     blocks    columns back to back, group by group
+ *     tables    zstd frames
  *     footer    varints: totals, section table
  *     trailer   u64 footer pos  u64 XXH3-64 of the footer  u32 version  u32 "SEND"
  *
@@ -20,6 +20,10 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdlib.h>
+
+// Of a block in its page; of a group, at least.
+enum { PLACE_STORED_BYTES_MAX = VARINT_BYTES_MAX + 16 + COLUMNS_COUNT * (9 + 2 * VARINT_BYTES_MAX), GROUP_STORED_BYTES_MIN = 12 };
 
 // --- header -----------------------------------------------------------------------------------------
 
@@ -149,9 +153,49 @@ bool seg_get_footer(struct slice bytes, struct seg_footer *f, struct err *err)
 
 // --- block table ------------------------------------------------------------------------------------
 
+void seg_put_group(struct buf *b, const struct seg_group *g)
+{
+    put_varint(b, g->blocks_count);
+    put_varint(b, g->bytes);
+    put_varint(b, g->page_bytes);
+    put_varint(b, g->page_raw_bytes);
+    put_u64(b, g->page_check);
+}
+
+bool seg_get_groups(struct slice bytes, const struct seg_footer *f, const struct seg_section_place *blocks,
+                    const struct seg_section_place *pages, struct seg_group **groups_out, uint32_t *count_out, struct err *err)
+{
+    struct rd r = rd_of(bytes);
+    uint32_t count = (uint32_t)rd_varint_max(&r, bytes.len / GROUP_STORED_BYTES_MIN);
+    struct seg_group *groups = calloc((size_t)count + 1, sizeof *groups);
+    assert(groups != NULL);
+    uint64_t block = 0, pos = blocks->pos, end = pos + blocks->stored_bytes, page_pos = pages->pos, pages_end = page_pos + pages->stored_bytes;
+    for (uint32_t i = 0; i < count && !r.bad; i++) {
+        struct seg_group *g = &groups[i];
+        g->first_block = (uint32_t)block;
+        g->blocks_count = (uint32_t)rd_varint_max(&r, GROUP_BLOCKS_MAX < f->totals.blocks - block ? GROUP_BLOCKS_MAX : f->totals.blocks - block);
+        g->pos = pos;
+        g->bytes = rd_varint_max(&r, end - pos);
+        g->page_pos = page_pos;
+        g->page_bytes = (uint32_t)rd_varint_max(&r, pages_end - page_pos < UINT32_MAX ? pages_end - page_pos : UINT32_MAX);
+        g->page_raw_bytes = (uint32_t)rd_varint_max(&r, (uint64_t)GROUP_BLOCKS_MAX * PLACE_STORED_BYTES_MAX);
+        g->page_check = rd_u64(&r);
+        block += g->blocks_count;
+        pos += g->bytes;
+        page_pos += g->page_bytes;
+        r.bad = r.bad || g->blocks_count == 0;
+    }
+    if (r.bad || rd_left(&r) != 0 || block != f->totals.blocks || pos != end || page_pos != pages_end) {
+        free(groups);
+        return err_set(err, ERR_CORRUPT, "groups: %" PRIu64 " of %" PRIu64 " blocks", block, f->totals.blocks);
+    }
+    *groups_out = groups;
+    *count_out = count;
+    return true;
+}
+
 void seg_put_block_place(struct buf *b, const struct block_place *place)
 {
-    put_varint(b, place->pos);
     put_varint(b, place->entries_count);
     put_i64(b, place->min_ns);
     put_i64(b, place->max_ns);
@@ -163,6 +207,43 @@ void seg_put_block_place(struct buf *b, const struct block_place *place)
     }
 }
 
+// All but positions. Returns the stored bytes of its columns.
+static uint64_t get_place(struct rd *r, struct block_place *p)
+{
+    uint64_t bytes = 0;
+    p->entries_count = (uint32_t)rd_varint_max(r, BLOCK_ENTRIES_MAX);
+    p->min_ns = rd_i64(r);
+    p->max_ns = rd_i64(r);
+    for (int c = 0; c < COLUMNS_COUNT; c++) {
+        struct column_place *column = &p->columns[c];
+        column->encoding = rd_u8(r);
+        column->stored_bytes = (uint32_t)rd_varint_max(r, BLOCK_RAW_BYTES_MAX);
+        column->raw_bytes = (uint32_t)rd_varint_max(r, BLOCK_RAW_BYTES_MAX);
+        column->check = rd_u64(r);
+        bytes += column->stored_bytes;
+    }
+    r->bad = r->bad || p->entries_count == 0 || p->min_ns > p->max_ns;
+    return bytes;
+}
+
+bool seg_get_page(struct slice bytes, const struct seg_group *g, struct block_place *places_out, struct err *err)
+{
+    static const enum block_column order[COLUMNS_COUNT] = {COLUMN_LINES, COLUMN_TIMES, COLUMN_LENGTHS, COLUMN_METADATA};
+    struct rd r = rd_of(bytes);
+    uint64_t stored = 0, pos = g->pos;
+    for (uint32_t i = 0; i < g->blocks_count && !r.bad; i++)
+        stored += get_place(&r, &places_out[i]);
+    if (r.bad || rd_left(&r) != 0 || stored != g->bytes)
+        return err_set(err, ERR_CORRUPT, "its blocks do not add up");
+    for (int c = 0; c < COLUMNS_COUNT; c++)
+        for (uint32_t i = 0; i < g->blocks_count; i++) {
+            struct column_place *column = &places_out[i].columns[order[c]];
+            column->pos = pos;
+            pos += column->stored_bytes;
+        }
+    return true;
+}
+
 bool seg_get_block_table(struct slice bytes, uint64_t count, uint64_t from, uint64_t to,
                          struct block_place *places_out, struct err *err)
 {
@@ -170,22 +251,13 @@ bool seg_get_block_table(struct slice bytes, uint64_t count, uint64_t from, uint
     uint64_t pos = from;
     for (uint64_t i = 0; i < count; i++) {
         struct block_place *p = &places_out[i];
-        p->pos = rd_varint(&r);
-        p->entries_count = (uint32_t)rd_varint_max(&r, BLOCK_ENTRIES_MAX);
-        p->min_ns = rd_i64(&r);
-        p->max_ns = rd_i64(&r);
-        if (p->pos != pos || p->entries_count == 0 || p->min_ns > p->max_ns)
-            r.bad = true;
-        for (int c = 0; c < COLUMNS_COUNT; c++) {
-            struct column_place *column = &p->columns[c];
-            column->encoding = rd_u8(&r);
-            column->stored_bytes = (uint32_t)rd_varint_max(&r, BLOCK_RAW_BYTES_MAX);
-            column->raw_bytes = (uint32_t)rd_varint_max(&r, BLOCK_RAW_BYTES_MAX);
-            column->check = rd_u64(&r);
-            pos += column->stored_bytes;
-        }
-        if (r.bad || pos > to)
+        bool follows = rd_varint(&r) == pos;
+        if (get_place(&r, p) > to - pos || r.bad || !follows)
             return err_set(err, ERR_CORRUPT, "block table: block %" PRIu64 " does not add up", i);
+        for (int c = 0; c < COLUMNS_COUNT; c++) {
+            p->columns[c].pos = pos;
+            pos += p->columns[c].stored_bytes;
+        }
     }
     if (rd_left(&r) != 0 || pos != to)
         return err_set(err, ERR_CORRUPT, "block table: blocks end at %" PRIu64 " of %" PRIu64, pos, to);

@@ -9,8 +9,10 @@
 #include "base/codec.h"
 #include "base/limits.h"
 #include "base/metric.h"
+#include "store/segment/block_table.h"
 #include "store/segment/seg_fetch.h"
 #include "store/segment/seg_format.h"
+#include "store/segment/seg_section.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -34,7 +36,7 @@ struct seg {
     atomic_bool loaded;
     struct seg_source source;
     struct seg_footer footer;
-    struct block_place *places; // owned
+    struct block_table *blocks; // owned
     // Set once by seg_load_spans().
     atomic_bool spans_loaded;
     struct arena spans_arena;
@@ -69,7 +71,7 @@ void seg_unref(struct seg *seg)
         return;
     seg_source_close(&seg->source);
     arena_done(&seg->spans_arena);
-    free(seg->places);
+    block_table_free(seg->blocks);
     free(seg->path);
     pthread_mutex_destroy(&seg->load_lock);
     free(seg);
@@ -115,18 +117,10 @@ uint32_t seg_blocks_count(const struct seg *seg)
 const struct block_place *seg_block_place(const struct seg *seg, uint32_t block)
 {
     assert(block < seg->footer.totals.blocks);
-    return &seg->places[block];
+    return &block_table_places(seg->blocks)[block];
 }
 
 // --- loading ----------------------------------------------------------------------------------------
-
-static const struct seg_section_place *find_section(const struct seg_footer *f, uint32_t kind)
-{
-    for (uint32_t i = 0; i < f->sections_count; i++)
-        if (f->sections[i].kind == kind)
-            return &f->sections[i];
-    return NULL;
-}
 
 static bool read_header(const struct seg_source *s, struct seg_footer *f, struct err *err)
 {
@@ -156,61 +150,6 @@ static bool read_footer(const struct seg_source *s, struct seg_footer *f, struct
     return seg_get_footer(slice_of(bytes, len), f, err);
 }
 
-// Reads, checks and decompresses a table into `a`.
-static bool read_table(const struct seg_source *source, const struct seg_footer *f, uint32_t kind, struct arena *a,
-                       struct slice *raw_out, struct err *err)
-{
-    const struct seg_section_place *s = find_section(f, kind);
-    if (s == NULL || s->encoding != ENCODING_ZSTD || s->raw_bytes > SEGMENT_TABLE_BYTES_MAX ||
-        s->stored_bytes > f->totals.file_bytes || s->pos > f->totals.file_bytes - s->stored_bytes)
-        return err_set(err, ERR_CORRUPT, "footer: section %u is missing or out of bounds", kind);
-    struct arena_mark mark = arena_mark(a);
-    uint8_t *raw = arena_alloc(a, s->raw_bytes + 1);
-    uint8_t *stored = arena_alloc(a, s->stored_bytes + 1);
-    if (raw == NULL || stored == NULL)
-        return arena_ok(a, "segment table", err);
-    if (!seg_source_read(source, s->pos, stored, s->stored_bytes, err))
-        return false;
-    if (hash64(slice_of(stored, s->stored_bytes)) != s->check)
-        return err_set(err, ERR_CORRUPT, "section %u: checksum does not match", kind);
-    struct zbuf *z = zbuf_new();
-    bool good = zbuf_decompress(z, slice_of(stored, s->stored_bytes), raw, s->raw_bytes, err);
-    zbuf_free(z);
-    if (!good) {
-        arena_rewind(a, mark);
-        return false;
-    }
-    *raw_out = slice_of(raw, s->raw_bytes);
-    return true;
-}
-
-static bool read_block_table(const struct seg_source *source, const struct seg_footer *f,
-                             struct block_place **places_out, struct err *err)
-{
-    const struct seg_section_place *blocks = find_section(f, SECTION_BLOCKS);
-    if (blocks == NULL || blocks->stored_bytes > f->totals.file_bytes ||
-        blocks->pos > f->totals.file_bytes - blocks->stored_bytes)
-        return err_set(err, ERR_CORRUPT, "footer: blocks are missing or out of bounds");
-    AUTO(arena_done) struct arena a;
-    arena_init(&a, 2 * SEGMENT_TABLE_BYTES_MAX + MIB);
-    struct slice raw;
-    if (!read_table(source, f, SECTION_BLOCK_TABLE, &a, &raw, err))
-        return false;
-    // Each place takes more than 32 bytes, so the count is bounded by what was read.
-    if (f->totals.blocks > raw.len / 32)
-        return err_set(err, ERR_CORRUPT, "block table: %" PRIu64 " blocks in %zu bytes",
-                       f->totals.blocks, raw.len);
-    struct block_place *places = calloc(f->totals.blocks + 1, sizeof *places);
-    assert(places != NULL);
-    if (!seg_get_block_table(raw, f->totals.blocks, blocks->pos, blocks->pos + blocks->stored_bytes,
-                             places, err)) {
-        free(places);
-        return false;
-    }
-    *places_out = places;
-    return true;
-}
-
 // The file, where there is one; else the object.
 static bool open_source(struct seg *seg, struct seg_source *out, struct err *err)
 {
@@ -233,25 +172,20 @@ static bool load_from(struct seg *seg, const struct seg_source *source, struct e
     if (seg->footer.gen != seg->gen)
         return err_set(err, ERR_CORRUPT, "%s: header says generation %016" PRIx64, seg->path,
                        seg->footer.gen);
-    return read_block_table(source, &seg->footer, &seg->places, err) || err_wrap(err, "%s", seg->path);
-}
-
-static bool is_in_file(const struct seg_footer *f, const struct seg_section_place *s)
-{
-    return s != NULL && s->stored_bytes <= f->totals.file_bytes && s->pos <= f->totals.file_bytes - s->stored_bytes;
+    return block_table_open(source, &seg->footer, &seg->blocks, err) || err_wrap(err, "%s", seg->path);
 }
 
 static bool load_spans(struct seg *seg, const struct seg_source *source, struct err *err)
 {
     struct seg_footer *f = &seg->footer;
-    const struct seg_section_place *blocks = find_section(f, SECTION_SPANS), *refs = find_section(f, SECTION_TRACES);
+    const struct seg_section_place *blocks = seg_section_find(f, SECTION_SPANS), *refs = seg_section_find(f, SECTION_TRACES);
     struct slice raw;
-    if (find_section(f, SECTION_SPAN_TABLE) == NULL)
+    if (seg_section_find(f, SECTION_SPAN_TABLE) == NULL)
         return true;
-    if (!is_in_file(f, blocks) || !is_in_file(f, refs))
+    if (!seg_section_fits(f, blocks) || !seg_section_fits(f, refs))
         return err_set(err, ERR_CORRUPT, "%s: footer: spans are missing or out of bounds", seg->path);
     arena_reset(&seg->spans_arena);
-    if (!read_table(source, f, SECTION_SPAN_TABLE, &seg->spans_arena, &raw, err) ||
+    if (!seg_section_read(source, f, SECTION_SPAN_TABLE, &seg->spans_arena, &raw, err) ||
         !seg_span_table_get(raw, blocks->pos, blocks->pos + blocks->stored_bytes, refs->pos,
                             refs->pos + refs->stored_bytes, &seg->spans_arena, &seg->spans, err))
         return err_wrap(err, "%s", seg->path);
@@ -266,7 +200,7 @@ static bool load(struct seg *seg, bool spans, struct err *err)
     if (!open_source(seg, &source, err) || !load_from(seg, &source, err))
         return false;
     if (spans && !load_spans(seg, &source, err)) {
-        free(MOVE(seg->places));
+        block_table_free(MOVE(seg->blocks));
         return false;
     }
     seg_source_forget_tail(&source);
@@ -403,7 +337,7 @@ bool seg_find_trace(struct seg *seg, const struct trace_table *table, enum trace
 bool seg_all_traces(struct seg *seg, const struct trace_table *table, enum trace_ref_kind kind,
                     bool (*visit)(void *ctx, const struct trace_ref *ref, struct err *err), void *ctx, struct err *err)
 {
-    AUTO(refs_scan_done) struct refs_scan scan = {.seg = seg, .section = find_section(&seg->footer, SECTION_TRACES)};
+    AUTO(refs_scan_done) struct refs_scan scan = {.seg = seg, .section = seg_section_find(&seg->footer, SECTION_TRACES)};
     seg_ahead_init(&scan.ahead);
     return trace_table_all(table, kind, scan_refs, &scan, visit, ctx, err) || err_wrap(err, "%s", seg->path);
 }
@@ -464,8 +398,9 @@ bool seg_read_directory(struct seg *seg, struct seg_directory *directory_out, st
     AUTO(seg_directory_done) struct seg_directory d = {0};
     arena_init(&d.arena, 4 * SEGMENT_TABLE_BYTES_MAX);
     struct slice raw;
-    if (!read_table(&seg->source, &seg->footer, SECTION_STREAMS, &d.arena, &raw, err) ||
-        !seg_get_directory(raw, &seg->footer, seg->places, &d, err))
+    if (!block_table_get_all(seg->blocks, &seg->source, err) ||
+        !seg_section_read(&seg->source, &seg->footer, SECTION_STREAMS, &d.arena, &raw, err) ||
+        !seg_get_directory(raw, &seg->footer, block_table_places(seg->blocks), &d, err))
         return err_wrap(err, "%s", seg->path);
     if (!read_traces(seg, &d, err))
         return false;
@@ -478,13 +413,11 @@ bool seg_read_filters(struct seg *seg, struct seg_reader *r, struct slice *filte
 {
     if (!seg_load(seg, err))
         return false;
-    const struct seg_section_place *s = find_section(&seg->footer, SECTION_FILTERS);
+    const struct seg_section_place *s = seg_section_find(&seg->footer, SECTION_FILTERS);
     *filters_out = (struct slice){0};
     if (s == NULL)
         return true;
-    if (s->encoding != ENCODING_RAW || s->stored_bytes > SEGMENT_TABLE_BYTES_MAX ||
-        s->stored_bytes > seg->footer.totals.file_bytes ||
-        s->pos > seg->footer.totals.file_bytes - s->stored_bytes)
+    if (s->encoding != ENCODING_RAW || s->stored_bytes > SEGMENT_TABLE_BYTES_MAX || !seg_section_fits(&seg->footer, s))
         return err_set(err, ERR_CORRUPT, "%s: filters are out of bounds", seg->path);
     buf_reset(&r->stored);
     uint8_t *stored = buf_reserve(&r->stored, s->stored_bytes + 1);
@@ -514,7 +447,8 @@ void seg_reader_init(struct seg_reader *r)
     *r = (struct seg_reader){.z = zbuf_new()};
     buf_init(&r->stored, 0);
     buf_init(&r->scratch, 0);
-    seg_ahead_init(&r->ahead);
+    for (int c = 0; c < COLUMNS_COUNT; c++)
+        seg_ahead_init(&r->ahead[c]);
 }
 
 void seg_reader_done(struct seg_reader *r)
@@ -522,18 +456,43 @@ void seg_reader_done(struct seg_reader *r)
     zbuf_free(r->z);
     buf_done(&r->stored);
     buf_done(&r->scratch);
-    seg_ahead_done(&r->ahead);
+    for (int c = 0; c < COLUMNS_COUNT; c++)
+        seg_ahead_done(&r->ahead[c]);
     *r = (struct seg_reader){0};
+}
+
+static bool is_loaded(const struct seg *seg)
+{
+    return atomic_load_explicit(&seg->loaded, memory_order_acquire);
 }
 
 bool seg_is_far(const struct seg *seg)
 {
-    return seg_is_loaded(seg) ? seg_source_is_far(&seg->source) : (seg_where(seg) & INDEX_IN_FILE) == 0;
+    return is_loaded(seg) ? seg_source_is_far(&seg->source) : (seg_where(seg) & INDEX_IN_FILE) == 0;
 }
 
-bool seg_is_loaded(const struct seg *seg)
+bool seg_has_found_block(const struct seg *seg, uint32_t block)
 {
-    return atomic_load_explicit(&seg->loaded, memory_order_acquire);
+    return is_loaded(seg) && (block >= seg->footer.totals.blocks || block_table_has(seg->blocks, block));
+}
+
+static bool find_block(struct seg *seg, uint32_t block, const struct block_place **place_out, struct err *err)
+{
+    if (!seg_load(seg, err))
+        return false;
+    if (block >= seg->footer.totals.blocks)
+        return err_set(err, ERR_CORRUPT, "%s: the index names block %u of %" PRIu64, seg->path, block, seg->footer.totals.blocks);
+    if (block_table_get(seg->blocks, &seg->source, block, place_out, err))
+        return true;
+    if (err->code == ERR_CORRUPT)
+        metric_add(COUNTER_CORRUPT_READS, 1);
+    return err_wrap(err, "%s", seg->path);
+}
+
+bool seg_find_block(struct seg *seg, uint32_t block, struct err *err)
+{
+    const struct block_place *place;
+    return find_block(seg, block, &place, err);
 }
 
 bool seg_read_bytes(struct seg *seg, uint64_t pos, void *to, size_t len, struct err *err)
@@ -546,54 +505,50 @@ unsigned seg_block_ranges(const struct seg *seg, uint32_t block, unsigned mask, 
     unsigned count = 0;
     if (block >= seg->footer.totals.blocks)
         return 0; // who reads it says so
-    uint64_t pos = seg->places[block].pos;
-    bool joins = false;
+    const struct block_place *p = seg_block_place(seg, block);
     for (int c = 0; c < COLUMNS_COUNT; c++) {
-        size_t bytes = seg->places[block].columns[c].stored_bytes;
-        bool wanted = (mask & 1u << c) != 0;
-        if (wanted && joins)
-            out[count - 1].bytes += bytes;
-        else if (wanted)
-            out[count++] = (struct seg_range){pos, bytes};
-        joins = wanted;
-        pos += bytes;
+        const struct column_place *column = &p->columns[c];
+        if ((mask & 1u << c) == 0)
+            continue;
+        uint64_t from, to;
+        block_table_neighbours(seg->blocks, block, (enum block_column)c, &from, &to);
+        if (count > 0 && out[count - 1].pos + out[count - 1].bytes == column->pos) {
+            out[count - 1].bytes += column->stored_bytes;
+            out[count - 1].to = to;
+        } else {
+            out[count++] = (struct seg_range){column->pos, column->stored_bytes, from, to};
+        }
     }
     return count;
 }
 
 // From what was read ahead, where somebody reads ahead; else with a window of the reader's own.
-static bool read_stored(struct seg *seg, struct seg_reader *r, uint64_t pos, void *into, size_t bytes, struct err *err)
+static bool read_stored(struct seg *seg, struct seg_reader *r, struct seg_ahead *ahead, uint64_t pos, void *into, size_t bytes, struct err *err)
 {
-    const struct seg_section_place *blocks = find_section(&seg->footer, SECTION_BLOCKS);
+    const struct seg_section_place *blocks = seg_section_find(&seg->footer, SECTION_BLOCKS);
     if (r->fetcher == NULL || !seg_source_is_far(&seg->source))
-        return seg_ahead_read(&seg->source, &r->ahead, blocks->pos, blocks->pos + blocks->stored_bytes, pos, into, bytes, err);
+        return seg_ahead_read(&seg->source, ahead, blocks->pos, blocks->pos + blocks->stored_bytes, pos, into, bytes, err);
     return seg_fetcher_take(r->fetcher, seg, pos, into, bytes) || seg_source_read(&seg->source, pos, into, bytes, err);
 }
 
-// Reads the stored bytes of columns [from, to) in one call and decodes them.
+// Reads the stored bytes of columns [from, to), which are neighbours, in one call and decodes them.
 static bool read_columns(struct seg *seg, const struct block_place *p, int from, int to,
                          struct seg_reader *r, struct block *b, struct err *err)
 {
-    uint64_t pos = p->pos;
-    for (int c = 0; c < from; c++)
-        pos += p->columns[c].stored_bytes;
-    size_t bytes = 0;
-    for (int c = from; c < to; c++)
-        bytes += p->columns[c].stored_bytes;
+    const struct column_place *columns = p->columns;
+    size_t bytes = (size_t)(columns[to - 1].pos - columns[from].pos) + columns[to - 1].stored_bytes;
     buf_reset(&r->stored);
     uint8_t *stored = buf_reserve(&r->stored, bytes + 1);
     if (stored == NULL)
         return err_set(err, ERR_LIMIT, "%s: no memory for %zu bytes", seg->path, bytes);
-    if (!read_stored(seg, r, pos, stored, bytes, err))
+    if (!read_stored(seg, r, &r->ahead[from], columns[from].pos, stored, bytes, err))
         return false;
     r->stored_bytes += bytes;
     for (int c = from; c < to; c++) {
-        const struct column_place *column = &p->columns[c];
-        if (!block_decode(b, (enum block_column)c, column, slice_of(stored, column->stored_bytes), r->z,
-                          &r->scratch, err))
+        if (!block_decode(b, (enum block_column)c, &columns[c], slice_of(stored, columns[c].stored_bytes), r->z, &r->scratch, err))
             return false;
-        stored += column->stored_bytes;
-        r->raw_bytes += column->raw_bytes;
+        stored += columns[c].stored_bytes;
+        r->raw_bytes += columns[c].raw_bytes;
     }
     return true;
 }
@@ -601,23 +556,26 @@ static bool read_columns(struct seg *seg, const struct block_place *p, int from,
 bool seg_read_block(struct seg *seg, uint32_t block, unsigned mask, bool fresh, struct seg_reader *r,
                     struct block *to, struct err *err)
 {
-    if (!seg_load(seg, err))
+    const struct block_place *p;
+    if (!find_block(seg, block, &p, err))
         return false;
-    if (block >= seg->footer.totals.blocks)
-        return err_set(err, ERR_CORRUPT, "%s: the index names block %u of %" PRIu64, seg->path, block,
-                       seg->footer.totals.blocks);
-    const struct block_place *p = &seg->places[block];
     if (fresh)
         block_reset(to, p->entries_count);
     unsigned missing = mask & ~to->columns;
-    for (int from = 0, end; from < COLUMNS_COUNT; from = end + 1) {
-        for (end = from; end < COLUMNS_COUNT && (missing & 1u << end); end++)
+    if (r->fetcher != NULL && seg_source_is_far(&seg->source))
+        seg_fetcher_need(r->fetcher, seg, block, missing);
+    for (int from = 0, end; from < COLUMNS_COUNT; from = end) {
+        end = from + 1;
+        if ((missing & 1u << from) == 0)
             continue;
-        if (end > from && !read_columns(seg, p, from, end, r, to, err)) {
+        while (end < COLUMNS_COUNT && (missing & 1u << end) != 0 &&
+               p->columns[end].pos == p->columns[end - 1].pos + p->columns[end - 1].stored_bytes)
+            end++;
+        if (!read_columns(seg, p, from, end, r, to, err)) {
             to->columns = 0;
             if (err->code == ERR_CORRUPT)
                 metric_add(COUNTER_CORRUPT_READS, 1);
-            return err_wrap(err, "%s: block %u at %" PRIu64, seg->path, block, p->pos);
+            return err_wrap(err, "%s: block %u at %" PRIu64, seg->path, block, p->columns[from].pos);
         }
     }
     return true;

@@ -1,5 +1,5 @@
 /*
- * seg_write.c -- writes a segment: blocks as they fill, then tables, footer, sync, rename.
+ * seg_write.c -- writes a segment: lines of blocks as they fill, the small columns of a group when it ends, then tables, footer, sync, rename.
  *
  * G1  Nothing refers to the file before its rename; a crash leaves a .tmp that recovery deletes.
  * G2  Streams come in ascending (tenant, labels), entries in ascending time: runs are sorted by nature.
@@ -40,7 +40,15 @@ struct seg_writer {
     struct block_writer *block;
     struct seg_spans_writer *spans;
     uint64_t spans_pos; // of the first span block; 0: none yet
-    struct buf block_table;
+    // The open group.
+    struct seg_group group;
+    struct buf small[COLUMNS_COUNT]; // its columns, but lines, which are in `out` already
+    struct buf page;                 // places of its blocks
+    // Those before it.
+    struct buf groups;
+    uint32_t groups_count;
+    struct buf pages;
+    struct zbuf *z;
     struct filter_builder *filter; // owned
     struct buf filters;
     uint32_t blocks_count;
@@ -97,10 +105,12 @@ bool seg_writer_open(const struct seg_writer_options *options, struct seg_writer
     w->block = block_writer_new(options->level, options->block_bytes, options->split_lines);
     w->spans = seg_spans_writer_new(options->level);
     w->filter = filter_builder_new();
+    w->z = zbuf_new();
     w->blocks_hash = hash_stream_new();
     hash_stream_reset(w->blocks_hash);
     arena_init(&w->directory.arena, SIZE_MAX);
     w->footer.gen = options->gen;
+    w->footer.features_incompatible = SEG_FEATURE_GROUPS;
     w->footer.created_ns = clock_wall_ns();
     w->footer.inputs_count = options->inputs_count;
     for (uint32_t i = 0; i < options->inputs_count; i++)
@@ -126,7 +136,12 @@ void seg_writer_free(struct seg_writer *w)
     seg_spans_writer_free(w->spans);
     hash_stream_free(w->blocks_hash);
     buf_done(&w->out);
-    buf_done(&w->block_table);
+    for (int c = 0; c < COLUMNS_COUNT; c++)
+        buf_done(&w->small[c]);
+    buf_done(&w->page);
+    buf_done(&w->groups);
+    buf_done(&w->pages);
+    zbuf_free(w->z);
     buf_done(&w->filters);
     filter_builder_free(w->filter);
     seg_directory_done(&w->directory);
@@ -156,28 +171,70 @@ static void end_run(struct seg_writer *w)
     w->run_first = block_entries(w->block);
 }
 
+static size_t small_bytes(const struct seg_writer *w)
+{
+    size_t bytes = 0;
+    for (int c = 0; c < COLUMNS_COUNT; c++)
+        bytes += w->small[c].len;
+    return bytes;
+}
+
+// Appends the small columns of the open group, if it has blocks, and ends it.
+static bool end_group(struct seg_writer *w, struct err *err)
+{
+    struct seg_group *g = &w->group;
+    if (g->blocks_count == 0)
+        return true;
+    for (int c = 0; c < COLUMNS_COUNT; c++) {
+        hash_stream_add(w->blocks_hash, buf_slice(&w->small[c]));
+        buf_put_slice(&w->out, buf_slice(&w->small[c]));
+        buf_reset(&w->small[c]);
+    }
+    size_t from = w->pages.len;
+    if (!zbuf_compress(w->z, w->level, buf_slice(&w->page), &w->pages, err))
+        return err_wrap(err, "%s", w->tmp_path);
+    g->page_raw_bytes = (uint32_t)w->page.len;
+    g->page_bytes = (uint32_t)(w->pages.len - from);
+    g->page_check = hash64(slice_from(buf_slice(&w->pages), from));
+    seg_put_group(&w->groups, g);
+    buf_reset(&w->page);
+    *g = (struct seg_group){0};
+    w->groups_count++;
+    return w->out.len < WRITE_BYTES || write_out(w, err);
+}
+
 static bool end_block(struct seg_writer *w, struct err *err)
 {
     if (block_entries(w->block) == 0)
         return true;
     struct block_place place;
     size_t from = w->out.len;
-    uint64_t pos = out_pos(w);
     filter_add_text(w->filter, block_lines(w->block));
     filter_add_text(w->filter, block_sets(w->block));
-    if (!block_flush(w->block, &w->out, &place, err))
+    struct buf *const to[COLUMNS_COUNT] = {
+        [COLUMN_TIMES] = &w->small[COLUMN_TIMES],
+        [COLUMN_LENGTHS] = &w->small[COLUMN_LENGTHS],
+        [COLUMN_LINES] = &w->out,
+        [COLUMN_METADATA] = &w->small[COLUMN_METADATA],
+    };
+    if (!block_flush(w->block, to, &place, err))
         return err_wrap(err, "%s", w->tmp_path);
     hash_stream_add(w->blocks_hash, slice_of(w->out.ptr + from, w->out.len - from));
-    place.pos = pos;
     const struct column_place *lines = &place.columns[COLUMN_LINES];
     bool is_split = lines->encoding == ENCODING_SPLIT;
     w->footer.features_incompatible |= is_split ? SEG_FEATURE_SPLIT : 0;
-    seg_put_block_place(&w->block_table, &place);
+    seg_put_block_place(&w->page, &place);
+    uint64_t bytes = 0;
+    for (int c = 0; c < COLUMNS_COUNT; c++)
+        bytes += place.columns[c].stored_bytes;
     // A filter spares reading and decoding: split lines cost what others of twice their size do.
-    uint64_t spared = w->out.len - from + (is_split ? lines->stored_bytes : 0);
-    filter_end_block(w->filter, spared, &w->filters);
+    filter_end_block(w->filter, bytes + (is_split ? lines->stored_bytes : 0), &w->filters);
+    w->group.blocks_count++;
+    w->group.bytes += bytes;
     w->blocks_count++;
     w->run_first = 0;
+    if (w->group.blocks_count == GROUP_BLOCKS || small_bytes(w) >= GROUP_BYTES)
+        return end_group(w, err);
     return w->out.len < WRITE_BYTES || write_out(w, err);
 }
 
@@ -259,13 +316,13 @@ bool seg_writer_entry(struct seg_writer *w, int64_t time_ns, struct slice line, 
     return true;
 }
 
-// Appends the last block of entries, and notes all of them as a section.
+// Appends the last block and group of entries, and notes all of them as a section.
 static bool end_blocks(struct seg_writer *w, struct err *err)
 {
     if (w->footer.sections_count > 0)
         return true;
     end_stream(w);
-    if (!end_block(w, err))
+    if (!end_block(w, err) || !end_group(w, err))
         return false;
     uint64_t bytes = out_pos(w) - w->blocks_pos;
     w->footer.sections[w->footer.sections_count++] = (struct seg_section_place){
@@ -297,25 +354,23 @@ static bool note_section(struct seg_writer *w, enum seg_section kind, uint8_t en
 static bool put_section(struct seg_writer *w, enum seg_section kind, struct slice raw,
                         struct err *err)
 {
-    struct zbuf *z = zbuf_new();
     uint64_t pos = out_pos(w);
     size_t from = w->out.len;
     bool good = raw.len <= SEGMENT_TABLE_BYTES_MAX
-                    ? zbuf_compress(z, w->level, raw, &w->out, err)
+                    ? zbuf_compress(w->z, w->level, raw, &w->out, err)
                     : err_set(err, ERR_LIMIT, "%s: table of %zu bytes", w->tmp_path, raw.len);
-    zbuf_free(z);
     return good && note_section(w, kind, ENCODING_ZSTD, pos, from, raw.len, err);
 }
 
-// Filters are as good as random: they are stored as they are.
-static bool put_filters(struct seg_writer *w, struct err *err)
+// Pages are compressed already, and filters as good as random: they are stored as they are.
+static bool put_as_is(struct seg_writer *w, enum seg_section kind, const struct buf *bytes, struct err *err)
 {
     uint64_t pos = out_pos(w);
     size_t from = w->out.len;
-    if (w->filters.bad || w->filters.len > SEGMENT_TABLE_BYTES_MAX)
-        return err_set(err, ERR_LIMIT, "%s: filters of %zu bytes", w->tmp_path, w->filters.len);
-    buf_put_slice(&w->out, buf_slice(&w->filters));
-    return note_section(w, SECTION_FILTERS, ENCODING_RAW, pos, from, w->filters.len, err);
+    if (bytes->bad || bytes->len > SEGMENT_TABLE_BYTES_MAX)
+        return err_set(err, ERR_LIMIT, "%s: section %u of %zu bytes", w->tmp_path, (unsigned)kind, bytes->len);
+    buf_put_slice(&w->out, buf_slice(bytes));
+    return note_section(w, kind, ENCODING_RAW, pos, from, bytes->len, err);
 }
 
 // --- spans ------------------------------------------------------------------------------------------
@@ -380,22 +435,24 @@ static bool put_spans(struct seg_writer *w, struct err *err)
 
 static bool put_tables(struct seg_writer *w, struct err *err)
 {
-    if (!put_spans(w, err) || !write_out(w, err) ||
-        !put_section(w, SECTION_BLOCK_TABLE, buf_slice(&w->block_table), err) || !put_filters(w, err))
+    if (!put_spans(w, err) || !write_out(w, err) || !put_as_is(w, SECTION_BLOCK_TABLE, &w->pages, err) ||
+        !put_as_is(w, SECTION_FILTERS, &w->filters, err))
         return false;
-    struct buf table;
-    buf_init(&table, 0);
-    seg_put_directory(&table, &w->directory);
-    bool good = table.bad ? err_set(err, ERR_LIMIT, "%s: no memory for the stream table", w->tmp_path)
-                          : put_section(w, SECTION_STREAMS, buf_slice(&table), err);
-    buf_done(&table);
-    return good;
+    AUTO(buf_done) struct buf streams, groups;
+    buf_init(&streams, 0);
+    buf_init(&groups, 0);
+    seg_put_directory(&streams, &w->directory);
+    put_varint(&groups, w->groups_count);
+    buf_put_slice(&groups, buf_slice(&w->groups));
+    if (streams.bad || groups.bad || w->groups.bad)
+        return err_set(err, ERR_LIMIT, "%s: no memory for its tables", w->tmp_path);
+    return put_section(w, SECTION_STREAMS, buf_slice(&streams), err) && put_section(w, SECTION_GROUPS, buf_slice(&groups), err);
 }
 
 // The header was written before it was known what a reader must know.
 static bool put_features(struct seg_writer *w, struct err *err)
 {
-    if (w->footer.features_incompatible == 0)
+    if (w->footer.features_incompatible == SEG_FEATURE_GROUPS)
         return true;
     AUTO(buf_done) struct buf header;
     buf_init(&header, 0);

@@ -9,7 +9,6 @@
 #include "query/query.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <locale.h>
@@ -140,32 +139,6 @@ static void report(void *ctx, bool failure, const char *text)
     (void)ctx;
     if (failure)
         fprintf(stderr, "mstore-dump: %s\n", text);
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
-bool dump_scratch_make(struct dump_scratch *s, struct err *err)
-{
-    const char *base = getenv("TMPDIR");
-    (void)snprintf(s->path, sizeof s->path, "%s/mstore-dump-XXXXXX", base != NULL ? base : "/tmp");
-    if (mkdtemp(s->path) != NULL)
-        return true;
-    (void)err_errno(err, errno, "%s", s->path);
-    s->path[0] = '\0';
-    return false;
-}
-
-void dump_scratch_done(struct dump_scratch *s)
-{
-    if (s->path[0] != '\0')
-        (void)nftw(s->path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    s->path[0] = '\0';
 }
 
 int dump_status(const struct err *err)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "scratch.h"
 #include "store/store.h"
 
 enum { EXIT_GOOD = 0, EXIT_FOUND = 1, EXIT_USAGE = 2, EXIT_BROKEN = 3 };
@@ -35,13 +36,6 @@ int dump_status(const struct err *err);
 
 // The generation that a segment's header says, whatever its file is called.
 MUST_CHECK bool dump_generation(const char *path, uint64_t *gen_out, struct err *err);
-
-// A temporary directory below TMPDIR, which goes with all that is in it.
-struct dump_scratch {
-    char path[256]; // "": none
-};
-MUST_CHECK bool dump_scratch_make(struct dump_scratch *s, struct err *err);
-void dump_scratch_done(struct dump_scratch *s);
 
 // A store opened for reading: a data directory, one segment or log file by itself, or what is in a bucket (bucket.h), with what has to
 // be removed afterwards.

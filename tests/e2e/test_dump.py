@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import signal
 import subprocess
 import tempfile
 import time
@@ -65,6 +66,12 @@ def main():
                            ((data, "{a=\"b\"}", "more"), "unexpected argument"), ((data, "{a=\"b\"}", "--from"), "needs a value")):
             status, out, err = dump(*args)
             tap.ok(status == 2 and text in err and not out, "wrong usage: %s" % " ".join(args[1:]), err)
+        with tempfile.TemporaryDirectory() as scratch:
+            proc = subprocess.Popen([DUMP, "cat", data], stdout=subprocess.PIPE, env={**os.environ, "TMPDIR": scratch})
+            proc.stdout.close()
+            tap.equal((proc.wait(), os.listdir(scratch)), (-signal.SIGPIPE, []), "who reads no further ends it, and nothing stays in TMPDIR")
+            done = subprocess.run([DUMP, "cat", data], stdout=subprocess.DEVNULL, env={**os.environ, "TMPDIR": scratch})
+            tap.equal((done.returncode, os.listdir(scratch)), (0, []), "nor otherwise")
         status, out, err = dump(data + "/missing", LOGS)
         tap.ok(status == 3 and "missing" in err, "a directory that is not there", err)
     tap.done()

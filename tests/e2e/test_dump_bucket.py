@@ -6,6 +6,7 @@ bucket beside a load, cut short at every request; restore. Against s3rver, and a
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import tempfile
@@ -290,7 +291,7 @@ def test_cut_short(s3, data, top):
     def run_until(n, *args):
         """Kills the command when it has sent n requests. True: it was done before that."""
         s3.fail("stall", times=1, after=n)
-        argv, env = command(s3, *args)
+        argv, env = command(s3, *args, env={"TMPDIR": scratch})
         proc = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
         done = wait_until(lambda: proc.poll() is not None or not any(f.left for f in s3.faults), 60)
         over = proc.poll() is not None
@@ -300,6 +301,17 @@ def test_cut_short(s3, data, top):
         s3.heal()
         return done and over
 
+    scratch = os.path.join(top, "scratch")
+    os.mkdir(scratch)
+    for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        s3.fail("stall", times=1, after=3)
+        argv, env = command(s3, "cat", "s3://logs/store", env={"TMPDIR": scratch})
+        proc = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
+        stalled = wait_until(lambda: not any(f.left for f in s3.faults), 60)
+        tap.ok(stalled and len(os.listdir(scratch)) == 1, "a command that waits for the bucket", proc.poll())
+        proc.send_signal(sig)
+        tap.equal((proc.wait(), os.listdir(scratch)), (-sig, []), "%s ends it, and nothing stays in TMPDIR" % sig.name)
+        s3.heal()
     where = "s3://logs/cut"
     old_data = os.path.join(top, "old")
     shutil.copytree(data, old_data)

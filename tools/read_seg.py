@@ -249,10 +249,10 @@ def print_json(entry):
     print(json.dumps(entry, ensure_ascii=False, separators=(",", ":")))
 
 
-def check_layout(f, header_end, footer_at):
+def check_layout(f, features, header_end, footer_at):
     """Header, sections and footer touch; nothing lies between them."""
     pos = header_end
-    for kind in (1, 4, 6, 5, 3, 7, 2, 8):
+    for kind in (1, 4, 6, 3, 7, 2, 5, 8) if features & 2 else (1, 4, 6, 5, 3, 7, 2):
         if kind in f["sections"]:
             at, stored, _ = f["sections"][kind]
             need(at == pos, "a gap before section %d" % kind)
@@ -273,7 +273,7 @@ def main():
         gen, features, end = read_header(data)
         f = read_footer(data)
         need(f["gen"] == gen, "header and footer disagree")
-        check_layout(f, end, f["at"])
+        check_layout(f, features, end, f["at"])
         blocks, split = read_blocks(data, f, features)
         need(features & 1 == split, "features of the header")
         check_filters(f, blocks)

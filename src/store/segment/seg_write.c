@@ -395,8 +395,8 @@ bool seg_writer_span(struct seg_writer *w, struct slice tenant, const struct spa
     return w->out.len < WRITE_BYTES || write_out(w, err);
 }
 
-// Span blocks, their table and the references of traces; nothing where there are none.
-static bool put_spans(struct seg_writer *w, struct err *err)
+// Span blocks and the references of traces, and in *table_out what is said of them; nothing where there are none.
+static bool put_spans(struct seg_writer *w, struct buf *table_out, struct err *err)
 {
     if (!seg_spans_any(w->spans))
         return true;
@@ -418,35 +418,36 @@ static bool put_spans(struct seg_writer *w, struct err *err)
     };
     if (!write_out(w, err))
         return false;
-    AUTO(buf_done) struct buf table;
-    buf_init(&table, 0);
     pos = out_pos(w);
-    seg_spans_put(w->spans, &table, &w->out);
-    if (table.bad || w->out.bad)
+    seg_spans_put(w->spans, table_out, &w->out);
+    if (table_out->bad || w->out.bad)
         return err_set(err, ERR_LIMIT, "%s: no memory for the span table", w->tmp_path);
     seg_spans_totals(w->spans, &w->footer.totals);
     struct seg_directory *d = &w->directory;
     return note_section(w, SECTION_TRACES, ENCODING_RAW, pos, 0, w->out.len, err) &&
-           put_section(w, SECTION_SPAN_TABLE, buf_slice(&table), err) &&
            seg_spans_traces(w->spans, &d->arena, &d->traces, &d->traces_count, err);
 }
 
 // --- finishing --------------------------------------------------------------------------------------
 
+// What is read whenever a segment is opened comes last, next to the footer.
 static bool put_tables(struct seg_writer *w, struct err *err)
 {
-    if (!put_spans(w, err) || !write_out(w, err) || !put_as_is(w, SECTION_BLOCK_TABLE, &w->pages, err) ||
+    AUTO(buf_done) struct buf streams, spans, groups;
+    buf_init(&streams, 0);
+    buf_init(&spans, 0);
+    buf_init(&groups, 0);
+    if (!put_spans(w, &spans, err) || !write_out(w, err) || !put_as_is(w, SECTION_BLOCK_TABLE, &w->pages, err) ||
         !put_as_is(w, SECTION_FILTERS, &w->filters, err))
         return false;
-    AUTO(buf_done) struct buf streams, groups;
-    buf_init(&streams, 0);
-    buf_init(&groups, 0);
     seg_put_directory(&streams, &w->directory);
     put_varint(&groups, w->groups_count);
     buf_put_slice(&groups, buf_slice(&w->groups));
     if (streams.bad || groups.bad || w->groups.bad)
         return err_set(err, ERR_LIMIT, "%s: no memory for its tables", w->tmp_path);
-    return put_section(w, SECTION_STREAMS, buf_slice(&streams), err) && put_section(w, SECTION_GROUPS, buf_slice(&groups), err);
+    return put_section(w, SECTION_STREAMS, buf_slice(&streams), err) &&
+           (spans.len == 0 || put_section(w, SECTION_SPAN_TABLE, buf_slice(&spans), err)) &&
+           put_section(w, SECTION_GROUPS, buf_slice(&groups), err);
 }
 
 // The header was written before it was known what a reader must know.

@@ -170,7 +170,7 @@ bool block_table_get(struct block_table *t, const struct seg_source *source, uin
     if (!block_table_has(t, block)) {
         uint32_t group = group_of(t, block);
         pthread_mutex_lock(&t->lock);
-        bool good = has_group(t, group) || read_page(t, source, group, t->has_count, err); // T2
+        bool good = has_group(t, group) || read_page(t, source, group, t->has_count, err); // G7
         pthread_mutex_unlock(&t->lock);
         if (!good)
             return false;

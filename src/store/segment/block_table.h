@@ -2,8 +2,8 @@
  * block_table.h -- where the blocks of an open segment are. A table in pages, one a group of blocks, is read page by page as blocks
  * are asked for; one that is a single frame when it is opened. Bytes: docs/format.md "Block table".
  *
- * T1  No page is used before its checksum matched and its blocks fill their group. One that is damaged takes its own group alone.
- * T2  A page is read together with as many of those that come next as were read before: who reads all of them asks few times, and
+ * G6  No page is used before its checksum matched and its blocks fill their group. One that is damaged takes its own group alone.
+ * G7  A page is read together with as many of those that come next as were read before: who reads all of them asks few times, and
  *     at most as much again is read in vain.
  *
  * Any thread.

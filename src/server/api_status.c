@@ -38,6 +38,8 @@ void api_metrics(const struct app *app, const struct request *rq, struct respons
     metric_set(GAUGE_S3_UNSENT_SEGMENTS, s.unsent_count);
     metric_set(GAUGE_S3_UNSENT_BYTES, (int64_t)s.unsent_bytes);
     metric_set(GAUGE_S3_LOCAL_BYTES, (int64_t)s.local_bytes);
+    metric_set(GAUGE_S3_WRITER, s.bucket_writer);
+    metric_set(GAUGE_S3_FAILING, !store_bucket_works(app->store, &err));
     metric_set(GAUGE_STREAMS, (int64_t)s.streams_count);
     metric_set(GAUGE_DISK_FREE_BYTES, (int64_t)s.disk_free_bytes);
     metric_set(GAUGE_DISK_LOW, s.disk_low);

@@ -500,11 +500,11 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **c
     (void)closure;
     struct door *door = cls;
     bool started = code == MHD_CONNECTION_NOTIFY_STARTED;
-    metric_gauge_add(GAUGE_CONNECTIONS, started ? 1 : -1);
-    if (started)
-        return; // counted when it was taken
-    atomic_fetch_sub(&door->connections, 1);
-    atomic_fetch_sub(&door->server->connections, 1);
+    if (!started) { // else it was counted when it was taken
+        atomic_fetch_sub(&door->connections, 1);
+        atomic_fetch_sub(&door->server->connections, 1);
+    }
+    metric_gauge_add(GAUGE_CONNECTIONS, started ? 1 : -1); // so that where it tells of none there is room
 }
 
 // Request targets are taken raw: routes decode them once, by their own rules.

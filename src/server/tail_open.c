@@ -50,9 +50,12 @@ static bool start_listening(struct tails *all, struct tail *t, struct err *err)
                            (unsigned)SERVER_TAILS_MAX + 1, (unsigned)SERVER_TAILS_MAX);
 }
 
-// The newest entries since `start`, oldest first, as pending ones.
-static bool read_history(struct tail *t, const struct request *rq, const struct query_range *range, struct err *err)
+// The newest entries since `start`, oldest first, as pending ones. Up to now at least: what became visible before the tail
+// listened is history, also what was pushed after the request came.
+static bool read_history(struct tail *t, const struct request *rq, struct query_range *range, struct err *err)
 {
+    int64_t now_ns = clock_wall_ns();
+    range->to_ns = range->to_ns > now_ns ? range->to_ns : now_ns;
     struct query_context context = {.store = t->tails->app->store, .crew = t->tails->app->crew, .tenant = rq->tenant,
                                     .arena = rq->arena, .categorize = true, .cancelled = rq->cancelled,
                                     .deadline_mono_ns = rq->arrival_mono_ns + t->tails->app->config->query_timeout_ns};
@@ -113,7 +116,7 @@ static bool read_request(struct tail *t, const struct request *rq, struct query_
     t->flags = rq->encoding_flags.len > 0 ? arena_copy(&t->arena, rq->encoding_flags) : (struct slice){0};
     t->categorize = !t->legacy && slice_lists(t->flags, ',', SLICE("categorize-labels"));
     range->from_ns = times.from_ns;
-    range->to_ns = times.to_ns > clock_wall_ns() ? times.to_ns : clock_wall_ns();
+    range->to_ns = times.to_ns;
     return query_parse(text, &t->arena, &t->query, err);
 }
 

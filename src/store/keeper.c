@@ -39,6 +39,14 @@ void keeper_add_frozen(struct store *st, uint32_t count)
     pthread_mutex_unlock(&st->keeper_lock);
 }
 
+void keeper_ask_settle(struct store *st)
+{
+    pthread_mutex_lock(&st->keeper_lock);
+    st->settle_asked = true;
+    pthread_cond_signal(&st->keeper_wake);
+    pthread_mutex_unlock(&st->keeper_lock);
+}
+
 // --- sealing ----------------------------------------------------------------------------------------
 
 // The oldest head that is not open any more, with a reference; NULL when there is none.
@@ -162,18 +170,24 @@ static struct timespec mono_at(int64_t mono_ns)
     return (struct timespec){.tv_sec = mono_ns / NS_PER_S, .tv_nsec = mono_ns % NS_PER_S};
 }
 
-// Waits for something to seal, which may not be before one time, or until upkeep is due. False to stop.
-static bool wait_for_work(struct store *st, int64_t not_before_ns, int64_t upkeep_ns, bool *work_out)
+enum work { WORK_SEAL, WORK_SETTLE, WORK_UPKEEP };
+
+// Waits for something to seal, which may not be before one time, for notes of the uploader, or until upkeep is due. False to stop.
+static bool wait_for_work(struct store *st, int64_t not_before_ns, int64_t upkeep_ns, enum work *work_out)
 {
     pthread_mutex_lock(&st->keeper_lock);
     struct timespec until = mono_at(upkeep_ns);
     for (bool in_time = true; in_time && !st->stop;) {
         bool may = st->hurry || clock_mono_ns() >= not_before_ns;
-        if ((st->frozen_count > 0 && may) || st->upkeep_asked > st->upkeep_done)
+        if ((st->frozen_count > 0 && may) || st->settle_asked || st->upkeep_asked > st->upkeep_done)
             break;
         in_time = pthread_cond_timedwait(&st->keeper_wake, &st->keeper_lock, &until) == 0;
     }
-    *work_out = st->frozen_count > 0 && (st->hurry || clock_mono_ns() >= not_before_ns);
+    bool seal = st->frozen_count > 0 && (st->hurry || clock_mono_ns() >= not_before_ns);
+    bool due = clock_mono_ns() >= upkeep_ns || st->upkeep_asked > st->upkeep_done;
+    *work_out = seal ? WORK_SEAL : due ? WORK_UPKEEP : WORK_SETTLE;
+    if (!seal)
+        st->settle_asked = false; // upkeep settles too
     if (st->frozen_count == 0)
         st->hurry = false;
     bool go_on = !st->stop;
@@ -254,9 +268,11 @@ static void *keeper_main(void *arg)
     struct store *st = arg;
     int64_t pause_ns = KEEPER_PAUSE_NS_MIN, not_before_ns = 0;
     int64_t upkeep_ns = clock_mono_ns() + KEEPER_TICK_NS; // seals do not put it off
-    bool work;
+    enum work work;
     while (wait_for_work(st, not_before_ns, upkeep_ns, &work)) {
-        if (!work) {
+        if (work == WORK_SETTLE) {
+            far_settle(st);
+        } else if (work == WORK_UPKEEP) {
             bool finished = upkeep(st);
             upkeep_ns = clock_mono_ns() + (finished ? KEEPER_TICK_NS : 0);
         } else if (seal_oldest(st)) {

@@ -83,6 +83,8 @@ bool publish_swap(struct store *st, const uint64_t *gone, size_t gone_count, con
     settle_manifest(st, committed);
     if (committed)
         st->last_number = number;
+    if (committed && st->far != NULL)
+        far_wake(st->far); // a file to upload, or an object to delete
     return committed;
 }
 

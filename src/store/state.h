@@ -50,6 +50,7 @@ struct store {
     bool stop;
     uint64_t upkeep_asked;    // how often store_upkeep() was called
     uint64_t upkeep_done;     // up to which call everything is done that there was to do
+    bool settle_asked;        // the uploader left notes
     bool hurry;               // somebody waits: do not sit out the pause after a failure
     uint32_t frozen_count;    // generations that wait to be sealed
     uint64_t unended_gen;     // its WAL failed: nothing new before it is sealed; 0: none
@@ -114,6 +115,8 @@ void keeper_start(struct store *st);
 void keeper_stop(struct store *st);
 // Tells the keeper that one more generation is frozen.
 void keeper_add_frozen(struct store *st, uint32_t count);
+// There is something for far_settle(). Any thread.
+void keeper_ask_settle(struct store *st);
 // For long work on the keeper's thread, which asks often: lets seals go first, and rests so long that work keeps its share of
 // the time since *since_ns, which it sets anew. False (ERR_CANCELLED) when the keeper has to stop.
 MUST_CHECK bool keeper_yield(struct store *st, int64_t *since_ns, struct err *err);

@@ -441,6 +441,7 @@ void store_stats(struct store *st, struct store_stats *stats_out)
     index_close(index);
     s.disk_free_bytes = atomic_load_explicit(&st->disk_free_bytes, memory_order_relaxed);
     s.disk_low = atomic_load_explicit(&st->disk_low, memory_order_relaxed);
+    s.bucket_writer = st->far != NULL && lease_held(st->far);
     *stats_out = s;
 }
 

@@ -200,6 +200,7 @@ struct store_stats {
     uint32_t unsent_count;   // of the segments: not in the bucket yet; 0 without a bucket
     uint64_t unsent_bytes;
     uint64_t local_bytes;    // of the segments: on the disk; 0 without a bucket
+    bool bucket_writer;      // the bucket's lease is ours
     uint64_t streams_count;  // in the index
     uint64_t disk_free_bytes; // as the keeper saw it last
     bool disk_low;

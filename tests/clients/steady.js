@@ -1,5 +1,5 @@
 // Logs lines one after the other while its server may come and go: node steady.js URL winston-json|winston-protobuf|pino COUNT
-// Says "half" when half of them are logged; at the end, one a line, those that the server acknowledged.
+// Until standard input ends, and COUNT more from then on. Then says how many it logged and, one a line, those that the server acknowledged.
 const [url, client, count] = process.argv.slice(2);
 const acknowledged = [];
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -43,11 +43,14 @@ function withPino() {
 
 (async () => {
   const { log, end } = client === "pino" ? withPino() : withWinston();
-  for (let i = 0; i < count; i++) {
-    log(`${client} line ${i}`);
-    if (i === count / 2) console.log("half");
-    if (i % 3 === 0) await pause(1);
+  let left = Infinity, logged = 0;
+  process.stdin.on("end", () => { left = Number(count); });
+  process.stdin.resume();
+  for (; left > 0; left--) {
+    log(`${client} line ${logged}`);
+    if (logged++ % 3 === 0) await pause(1);
   }
   await end();
+  console.log(logged);
   process.stdout.write(acknowledged.map((line) => line + "\n").join(""), () => process.exit(0));
 })();

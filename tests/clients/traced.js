@@ -25,7 +25,7 @@ const logger = apiLogs.logs.getLogger("shop");
 
 function say(message, more) {
   const context = api.trace.getActiveSpan()?.spanContext();
-  console.error(JSON.stringify({ level: "info", message, trace_id: context?.traceId, span_id: context?.spanId, ...more }));
+  console.error(JSON.stringify({ ms: Date.now(), level: "info", message, trace_id: context?.traceId, span_id: context?.spanId, ...more }));
 }
 
 const server = http.createServer((request, response) => {

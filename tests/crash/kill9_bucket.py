@@ -68,7 +68,7 @@ s3.heal()
 srv = server(data).start()
 tap.equal(lines(srv), want, "every acknowledged line is there, once, after %d kills" % args.rounds)
 srv.post("/flush")
-tap.ok(wait_until(lambda: srv.metrics().get("mstore_s3_unsent_segments") == 0, 60), "everything is uploaded", srv.stderr_text)
+tap.ok(wait_until(lambda: srv.metrics().get("mstore_s3_unsent_segments") == 0), "everything is uploaded", srv.stderr_text)
 
 
 def objects():
@@ -76,7 +76,7 @@ def objects():
         return [k for k in s3.objects if k.startswith("p/segments/")]
 
 
-tap.ok(wait_until(lambda: len(objects()) == srv.metrics()["mstore_segments"], 60),
+tap.ok(wait_until(lambda: len(objects()) == srv.metrics()["mstore_segments"]),
        "the bucket has the live segments and nothing else", objects())
 tap.equal(s3.uploads, {}, "and no parts")
 srv.stop()
@@ -92,7 +92,7 @@ for _ in range(3):
     time.sleep(rng.random())
     srv.kill9()
 srv = server(data, "--retention", "1s").start()
-gone = wait_until(lambda: not objects(), 60)
+gone = wait_until(lambda: not objects())
 tap.ok(gone, "what has expired leaves the bucket", srv.stderr_text)
 tap.equal(lines(srv), [], "and is not answered")
 srv.stop()

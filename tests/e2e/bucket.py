@@ -96,7 +96,7 @@ def local_segments(srv):
 def sent(srv, want=None):
     """Waits until everything sealed is in the bucket."""
     return wait_until(lambda: srv.metrics().get("mstore_s3_unsent_segments") == 0 and
-                      (want is None or srv.metrics()["mstore_s3_uploads_total"] >= want), 60)
+                      (want is None or srv.metrics()["mstore_s3_uploads_total"] >= want))
 
 
 def objects(s3, prefix="deep/prefix/"):
@@ -111,7 +111,7 @@ def objects(s3, prefix="deep/prefix/"):
 
 def settled(s3, srv, prefix="deep/prefix/"):
     """Waits until the bucket has the live segments and nothing else: what compaction replaced goes after the grace."""
-    return sent(srv) and wait_until(lambda: len(segments(s3, prefix=prefix)) == srv.metrics()["mstore_segments"], 60)
+    return sent(srv) and wait_until(lambda: len(segments(s3, prefix=prefix)) == srv.metrics()["mstore_segments"])
 
 
 def segments(s3, **more):

@@ -74,7 +74,7 @@ def push(server, traces, tenant=None):
 def decode(message, bodies):
     """Protobuf answers as protobufjs reads them."""
     lines = "".join("%s %s\n" % (message, base64.b64encode(b).decode()) for b in bodies)
-    out = subprocess.run(["node", "decode.js", "tempo.proto"], input=lines.encode(), stdout=subprocess.PIPE, cwd=CLIENTS, timeout=60, check=True)
+    out = subprocess.run(["node", "decode.js", "tempo.proto"], input=lines.encode(), stdout=subprocess.PIPE, cwd=CLIENTS, timeout=120, check=True)
     return [json.loads(line) for line in out.stdout.splitlines()]
 
 

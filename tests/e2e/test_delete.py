@@ -87,7 +87,7 @@ def test_hiding(tap, server, ns):
     server.start()
     tap.equal(lines(server, '{app=~".+"}', ns), kept, "after a crash and without the index it is still gone")
     out = subprocess.run([os.path.join(os.path.dirname(os.environ["MSTORED"]), "..", "tools", "mstore-dump"), "cat", "--tenant", "fake",
-                          server.data], capture_output=True, text=True, timeout=30)
+                          server.data], capture_output=True, text=True, timeout=120)
     tap.ok("secret first" not in out.stdout and "secret later" in out.stdout, "mstore-dump does not show it", out.stdout + out.stderr)
     tap.equal(ask(server, "DELETE", request_id=number).status, 204, "it is taken back")
     tap.equal(len(lines(server, '{app=~".+"}', ns)), 8, "which shows everything again")
@@ -101,7 +101,7 @@ def test_receipt(tap, server, ns, at):
     server.start()
     answer = ask(server, "PUT", query='{app="cart"} |= "secret"', start=seconds(at), end=seconds(at + 10**9))
     tap.equal(answer.status, 204, "PUT asks as well")
-    tap.ok(wait_until(lambda: listed(server)[0]["status"] == "processed", 30), "without a delay it is carried out soon", listed(server))
+    tap.ok(wait_until(lambda: listed(server)[0]["status"] == "processed"), "without a delay it is carried out soon", listed(server))
     receipt = listed(server)[0]
     tap.equal((receipt["deleted_entries"], receipt["deleted_bytes"]), (4, len("secret firstsecret lastsecret in memorysecret later")),
               "the receipt says what went")
@@ -178,7 +178,7 @@ def dumped(server):
     """Whether each command of mstore-dump shows the trace."""
     dump = os.path.join(os.path.dirname(os.environ["MSTORED"]), "..", "tools", "mstore-dump")
     commands = (["trace", "--tenant", "fake", trace_id(1), server.data], ["export", "--tenant", "fake", server.data])
-    return ["GET /1" in subprocess.run([dump] + c, capture_output=True, text=True, timeout=30).stdout for c in commands]
+    return ["GET /1" in subprocess.run([dump] + c, capture_output=True, text=True, timeout=120).stdout for c in commands]
 
 
 def test_traces(tap, ns):
@@ -223,7 +223,7 @@ def test_traces(tap, ns):
         server.stop()
         server.args += ["--delete-delay", "0"]
         server.start()
-        tap.ok(wait_until(lambda: all(r["status"] == "processed" for r in listed(server)), 30), "without a delay all is carried out soon",
+        tap.ok(wait_until(lambda: all(r["status"] == "processed" for r in listed(server))), "without a delay all is carried out soon",
                listed(server))
         receipts = [(r["deleted_spans"], r["deleted_entries"], r["deleted_bytes"] > 0) for r in listed(server)]
         tap.equal(receipts, [(2, 1, True), (1, 0, True), (0, 0, False)], "the receipts say what went")

@@ -14,7 +14,7 @@ import threading
 import time
 
 import make_spans
-from lib import Server, Tap, binary, wait_until
+from lib import WAIT_SECONDS_MAX, Server, Tap, binary, wait_until
 from s3_faults import KEY_ID, SECRET, S3Server
 from s3_server import S3rver
 
@@ -22,6 +22,7 @@ tap = Tap()
 DUMP = os.path.join(os.path.dirname(binary()), "..", "tools", "mstore-dump")
 BASE = make_spans.BASE_NS
 SECOND = 10 ** 9
+PAUSE_SECONDS = 0.003  # between pushes: keeps what has to be compared small
 
 
 def env_of(s3):
@@ -125,11 +126,14 @@ def test_reading(s3, name, top):
             push(srv, n)
             if n % 2:
                 srv.post("/flush")
-        wait_until(lambda: srv.metrics().get("mstore_s3_unsent_segments") == 0 and "index/current" in keys(s3, "store"), 60)
-        wait_until(lambda: dump(s3, "verify", "s3://logs/store", "--json")[1].find('"entries":1200,') > 0, 30)
+
+        def published(entries):
+            return wait_until(lambda: '"entries":%d,' % entries in dump(s3, "verify", "s3://logs/store", "--json")[1])
+        tap.ok(published(1200), "%s: what is pushed is published" % name, srv.stderr_text)
         same_answers(s3, name + ", beside its server", data, "s3://logs/store", top)
         push(srv, 6)
         srv.post("/flush")
+        tap.ok(published(1400), "%s: also what comes later" % name, srv.stderr_text)
         tap.equal(srv.stop(), 0, "%s: the server stops" % name)
     shutil.rmtree(data)
     # One segment.
@@ -145,6 +149,13 @@ def test_reading(s3, name, top):
     return want
 
 
+def live(s3, where):
+    """The keys of its live segments: what compaction replaced is there for a while, too."""
+    status, out, err = dump(s3, "inspect", "--json", "s3://logs/" + where)
+    assert status == 0, err
+    return sorted(json.loads(line)["path"][len("s3://logs/"):] for line in out.splitlines())
+
+
 def test_objects_alone(s3):
     with s3.lock:
         for key in [k for k in s3.objects if k.startswith("store/segments/")]:
@@ -153,15 +164,14 @@ def test_objects_alone(s3):
     status, out, err = dump(s3, "verify", "s3://logs/bare")
     tap.ok(status == 0, "and verified", out + err)
     # Damage is named.
+    victim = live(s3, "bare")[0]
     with s3.lock:
-        victim = sorted(k for k in s3.objects if k.startswith("bare/segments/"))[0]
         good = s3.objects[victim]
         s3.objects[victim] = type(good)(good.body[:100] + bytes([good.body[100] ^ 1]) + good.body[101:])
     status, out, err = dump(s3, "verify", "s3://logs/bare")
     tap.ok(status == 1 and "s3://logs/" + victim in out, "damage is found and named", out + err)
+    victim = live(s3, "store")[0]
     with s3.lock:
-        del s3.objects[victim]
-        victim = sorted(k for k in s3.objects if k.startswith("store/segments/"))[0]
         gone = s3.objects.pop(victim)
     status, out, err = dump(s3, "verify", "s3://logs/store")
     tap.ok(status == 1 and os.path.basename(victim) in out, "a segment that the index names and that is not there is a problem", out + err)
@@ -208,6 +218,7 @@ class Load(threading.Thread):
         while not self.stop:
             push(self.srv, self.acked, 50)
             self.acked += 1
+            time.sleep(PAUSE_SECONDS)
 
 
 def complete(found, acked):
@@ -222,23 +233,27 @@ def test_backup(s3, name, top):
         load = Load(srv)
         load.start()
         for turn in range(3):
-            wait_until(lambda: load.acked > 60 * (turn + 1), 60)
+            wait_until(lambda: load.acked > 60 * (turn + 1))
             before = load.acked
             status, out, err = dump(s3, "backup", data, where, "--json")
             now = held(s3, where)
             tap.ok(status == 0 and complete(now, before), "%s: backup %d beside a load: all %d pushes before it, each once" % (name, turn + 1, before),
                    (out, err, len(now[0]), len(now[1])))
         load.stop = True
-        load.join(30)
+        load.join()
         srv.push([({"app": "gone"}, [(BASE + i, "line %d" % (10 ** 6 + i)) for i in range(10)])])
         srv.post("/flush")
         srv.push([({"app": "load"}, [(BASE + 10 ** 8, "line %d" % 10 ** 7)])])  # in a log
         assert srv.post("/loki/api/v1/delete?query=%7Bapp%3D%22gone%22%7D&start=1700000000").status == 204
         tap.equal(dump(s3, "backup", data, where)[0], 0, "%s: a backup" % name)
-        time.sleep(1.5)  # compaction may have its turn
+
+        def compactions():
+            return srv.metrics()["mstore_compactions_total"]
+        before = compactions()
         first = dump(s3, "backup", data, where, "--json")
         again = dump(s3, "backup", data, where, "--json")
-        tap.ok(first[0] == again[0] == 0 and json.loads(again[1])["new_segments"] <= 1 <= json.loads(again[1])["logs"], "%s: again: nothing is sent that is there" % name, again[1])
+        tap.ok(first[0] == again[0] == 0 and json.loads(again[1])["logs"] >= 1 and
+               wait_until(lambda: json.loads(again[1])["new_segments"] <= compactions() - before), "%s: again: nothing is sent that is there" % name, again[1])
         expected = held(s3, where)
         tap.ok(complete(expected, load.acked) and 10 ** 7 in expected[0] and 10 ** 6 not in expected[0], "%s: it has everything but what was deleted" % name)
         named = keys(s3, "backup")
@@ -293,7 +308,7 @@ def test_cut_short(s3, data, top):
         s3.fail("stall", times=1, after=n)
         argv, env = command(s3, *args, env={"TMPDIR": scratch})
         proc = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
-        done = wait_until(lambda: proc.poll() is not None or not any(f.left for f in s3.faults), 60)
+        done = wait_until(lambda: proc.poll() is not None or not any(f.left for f in s3.faults))
         over = proc.poll() is not None
         if not over:
             proc.kill()
@@ -369,17 +384,18 @@ def test_cut_short(s3, data, top):
     status, out, err = dump(s3, "restore", where, target + "2")
     tap.ok(status == 0 and held(None, target + "2") == after, "and the next run completes it", out + err)
     # Two at once: one of them says so.
-    s3.fail("stall", times=1, methods=["PUT"], after=0)
-    os.utime(old_data)
+    here, go = threading.Event(), threading.Event()
+    s3.fail("hold", methods=["PUT"], here=here, go=go)
     with Server(["--retention", "0"], data=old_data) as srv:
         push(srv, 950)
         srv.kill9()
     argv, env = command(s3, "backup", old_data, where)
     slow = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
-    wait_until(lambda: not any(f.left for f in s3.faults), 30)
+    tap.ok(here.wait(WAIT_SECONDS_MAX), "a backup is in the middle of a put")
     status, out, err = dump(s3, "backup", data, where)
     tap.ok(status == 0, "a second backup overtakes the first", out + err)
-    out, err = slow.communicate(timeout=90)
+    go.set()
+    out, err = slow.communicate(timeout=120)
     tap.ok(slow.returncode == 3 and "another backup" in err, "which says so", (slow.returncode, err))
     tap.equal(held(s3, where), held(None, data), "and the second one is whole")
 

@@ -147,7 +147,7 @@ def test_split_lines(tap):
             server.post("/flush")
         query = 'sum(count_over_time({job=~".+"} |~ "[13]7" [1h]))'
         want = server.query_range(query, time.time_ns() - 2 * 3600 * 10**9, time.time_ns())
-        tap.ok(wait_until(lambda: len(segments(server.data)) == 1, 60), "four segments became one", segments(server.data))
+        tap.ok(wait_until(lambda: len(segments(server.data)) == 1), "four segments became one", segments(server.data))
         got = server.query_range(query, time.time_ns() - 2 * 3600 * 10**9, time.time_ns())
         counts = [sum(int(v) for r in a["data"]["result"] for _, v in r["values"][-1:]) for a in (want, got)]
         tap.ok(counts[0] == counts[1] > 1000, "and answers as they did", counts)
@@ -216,7 +216,7 @@ def test_readers_agree_on_spans(tap):
             server.post("/flush")
             if n < 3:  # fewer than are joined
                 sealed.append(read_seg_spans(segments(server.data)[n]))
-        tap.ok(wait_until(lambda: len(segments(server.data)) == 1, 60), "four segments became one", segments(server.data))
+        tap.ok(wait_until(lambda: len(segments(server.data)) == 1), "four segments became one", segments(server.data))
         server.stop()
         path = segments(server.data)[0]
         ours = sorted(export_spans(path, "red") + export_spans(path, "blue"))

@@ -184,6 +184,7 @@ void far_free(struct far *far)
 void far_wake(struct far *far)
 {
     pthread_mutex_lock(&far->lock);
+    far->woken = true;
     pthread_cond_broadcast(&far->wake);
     pthread_mutex_unlock(&far->lock);
 }
@@ -217,6 +218,14 @@ static bool is_noted(struct far *far, uint64_t gen)
         found = far->notes[i].gen == gen;
     pthread_mutex_unlock(&far->lock);
     return found;
+}
+
+static bool has_notes(struct far *far)
+{
+    pthread_mutex_lock(&far->lock);
+    bool any = far->notes_count > 0;
+    pthread_mutex_unlock(&far->lock);
+    return any;
 }
 
 static bool is_unsent(struct far *far, const struct manifest_segment *s)
@@ -367,11 +376,7 @@ void far_tell(struct far *far, enum far_work work, const struct err *why, const 
         told->why = *why;
     if (tell)
         told->told_ns = now_ns;
-    bool failing = false;
-    for (int i = 0; i < FAR_WORKS; i++)
-        failing = failing || far->told[i].failing;
     pthread_mutex_unlock(&far->lock);
-    metric_set(GAUGE_S3_FAILING, failing);
     if (tell)
         store_report(far->st, why != NULL, why != NULL ? why->text : again);
 }
@@ -392,18 +397,16 @@ bool store_bucket_works(struct store *st, struct err *err)
     return good;
 }
 
-// Waits for work, a stop, or the end of the pause. False to stop.
+// Waits for work, a stop, or the end of the pause. The patient wait for its end, whatever comes. False to stop.
 static bool wait_for_turn(struct far *far, int64_t pause_ns, bool patient)
 {
     int64_t until_ns = clock_mono_ns() + pause_ns;
     struct timespec until = {.tv_sec = until_ns / NS_PER_S, .tv_nsec = until_ns % NS_PER_S};
     pthread_mutex_lock(&far->lock);
     bool in_time = true;
-    while (!far->stop && in_time) {
+    while (!far->stop && in_time && (patient || !far->woken))
         in_time = pthread_cond_timedwait(&far->wake, &far->lock, &until) == 0;
-        if (in_time && !patient)
-            break;
-    }
+    far->woken = false;
     bool go_on = !far->stop;
     pthread_mutex_unlock(&far->lock);
     return go_on;
@@ -419,6 +422,8 @@ static void *uploader_main(void *arg)
         if (!lease_held(far))
             continue;
         good = turn(far, &why);
+        if (has_notes(far))
+            keeper_ask_settle(far->st);
         far_tell(far, FAR_UPLOADS, good ? NULL : &why, "the bucket takes segments again");
         pause_ns = good ? FAR_PAUSE_NS : pause_ns * 2 < FAR_PAUSE_NS_MAX ? pause_ns * 2 : FAR_PAUSE_NS_MAX;
     }
@@ -507,8 +512,8 @@ static bool settle_notes(struct store *st, struct err *err)
     pthread_mutex_lock(&far->lock);
     far->notes_count -= count;
     memmove(far->notes, far->notes + count, far->notes_count * sizeof *far->notes);
-    pthread_cond_broadcast(&far->wake);
     pthread_mutex_unlock(&far->lock);
+    far_wake(far);
     return true;
 }
 

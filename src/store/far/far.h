@@ -61,6 +61,7 @@ struct far {
     pthread_mutex_t lock; // taken after keeper_lock
     pthread_cond_t wake;  // of both threads; monotonic clock
     bool stop;                // lock
+    bool woken;               // lock; there is something new for the uploader
     struct far_note *notes;   // lock; owned
     size_t notes_count;       // lock
     struct far_told {

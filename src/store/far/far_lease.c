@@ -15,7 +15,6 @@
  */
 #include "base/clock.h"
 #include "base/limits.h"
-#include "base/metric.h"
 #include "store/far/far.h"
 #include "store/state.h"
 
@@ -123,7 +122,6 @@ static void note_held(struct far *far, int64_t begun_mono_ns)
     atomic_store(&far->lease_until_ns, begun_mono_ns + far->st->options.far_lease_ns);
     if (!held)
         far_wake(far);
-    metric_set(GAUGE_S3_WRITER, 1);
 }
 
 static bool put_lease(struct far *far, const char *etag, bool *put_out, struct err *err)
@@ -231,7 +229,6 @@ void *lease_main(void *arg)
         bool good = atomic_load(&far->lease_until_ns) == 0 ? take(far, &why) : renew(far, &why);
         int64_t third_ns = far->st->options.far_lease_ns / 3;
         pause_ns = good || third_ns < LEASE_PAUSE_NS ? third_ns : LEASE_PAUSE_NS;
-        metric_set(GAUGE_S3_WRITER, lease_held(far));
         far_tell(far, FAR_LEASE, good ? NULL : &why, "the bucket's lease is ours");
     }
     return NULL;

@@ -280,58 +280,32 @@ bool backup_take(struct backup *b, struct err *err)
            backup_remove_others(b, "wal", ".wal", &logs, err) && backup_sync(b, err);
 }
 
-// --- verifying
-// --------------------------------------------------------------------------------------
-
-static void on_problem(void *ctx, const char *text)
-{
-    (void)ctx;
-    printf("problem: %s\n", text);
-}
-
-static void on_file(void *ctx, const char *path)
-{
-    (void)ctx;
-    fprintf(stderr, "\r\033[K%s", path);
-}
-
-bool backup_verify(const char *path, bool progress, struct store_verify_stats *stats,
-                   struct err *err)
-{
-    bool good = dump_verify_store(path, DUMP_VERIFY_NO_INDEX, on_problem, progress ? on_file : NULL, NULL,
-                                  stats, err);
-    if (progress)
-        fputs("\r\033[K", stderr);
-    return good && (stats->problems == 0 ||
-                    err_set(err, ERR_CORRUPT, "%s: %" PRIu64 " problems", path, stats->problems));
-}
-
-static void print_result(const struct backup *b, const char *verb,
-                         const struct store_verify_stats *s)
-{
-    if (b->json)
-        printf("{\"segments\":%" PRIu64 ",\"new_segments\":%" PRIu64 ",\"new_bytes\":%" PRIu64
-               ",\"linked\":%" PRIu64 ",\"logs\":%" PRIu64 ",\"entries\":%" PRIu64
-               ",\"spans\":%" PRIu64 "}\n",
-               b->segments, b->segments_new, b->bytes_new, b->linked, b->logs, s->entries,
-               s->spans);
-    else
-        printf("%s and verified: %" PRIu64 " segments, %" PRIu64 " of them new with %" PRIu64
-               " bytes, %" PRIu64 " as links; %" PRIu64 " logs\n",
-               verb, b->segments, b->segments_new, b->bytes_new, b->linked, b->logs);
-}
-
 // --- commands
 // ---------------------------------------------------------------------------------------
 
+static void print_result(const struct backup *b, const char *verb)
+{
+    if (b->json)
+        printf("{\"segments\":%" PRIu64 ",\"new_segments\":%" PRIu64 ",\"new_bytes\":%" PRIu64 ",\"linked\":%" PRIu64
+               ",\"logs\":%" PRIu64 ",\"entries\":%" PRIu64 ",\"spans\":%" PRIu64 ",\"read_segments\":%" PRIu64
+               ",\"damaged\":%" PRIu64 "}\n",
+               b->segments, b->segments_new, b->bytes_new, b->linked, b->logs, b->entries, b->spans, b->segments_read, b->damaged);
+    else
+        printf("%s and verified: %" PRIu64 " segments, %" PRIu64 " of them new with %" PRIu64 " bytes, %" PRIu64
+               " as links, %" PRIu64 " read back; %" PRIu64 " logs\n",
+               verb, b->segments, b->segments_new, b->bytes_new, b->linked, b->segments_read, b->logs);
+}
 
 static int parse_arguments(int argc, char **argv, struct backup *b)
 {
+    bool deep_too = strcmp(argv[0], "backup") == 0;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--json") == 0)
             b->json = true;
         else if (strcmp(argv[i], "--copy") == 0)
             b->copy = true;
+        else if (deep_too && strcmp(argv[i], "--deep") == 0)
+            b->deep = true;
         else if (argv[i][0] == '-' || b->to != NULL)
             return dump_fail(EXIT_USAGE, "%s: unexpected argument `%s`", argv[0], argv[i]);
         else if (b->from == NULL)
@@ -420,13 +394,14 @@ static bool copy_all(struct backup *b, struct err *err)
            (dump_is_bucket(b->from) ? backup_fetch(b, err) : backup_take(b, err)) && end(b->to, err);
 }
 
-static int finish(struct backup *b, const char *verb)
+// Of what was taken, tells how it went.
+static int finish(const struct backup *b, bool good, const char *verb, struct err *err)
 {
-    struct store_verify_stats stats;
-    struct err err;
-    if (!backup_verify(b->to, b->progress, &stats, &err))
-        return dump_fail(dump_status(&err), "%s", err.text);
-    print_result(b, verb, &stats);
+    if (good && b->problems > 0)
+        good = err_set(err, ERR_CORRUPT, "%s: %" PRIu64 " problems", b->to, b->problems);
+    if (!good)
+        return dump_fail(dump_status(err), "%s", err->text);
+    print_result(b, verb);
     return EXIT_GOOD;
 }
 
@@ -439,8 +414,9 @@ int dump_backup(int argc, char **argv)
         return status;
     if (dump_is_bucket(b.from) && dump_is_bucket(b.to))
         return dump_fail(EXIT_USAGE, "backup: from bucket to bucket the object store copies better: all that is below the prefix");
-    bool good = dump_is_bucket(b.to) ? is_data(b.from, &err) && backup_send(&b, &err) : copy_all(&b, &err);
-    return good ? finish(&b, "backed up") : dump_fail(dump_status(&err), "%s", err.text);
+    bool good = dump_is_bucket(b.to) ? is_data(b.from, &err) && backup_send(&b, &err)
+                                     : copy_all(&b, &err) && backup_read_new(&b, &err);
+    return finish(&b, good, "backed up", &err);
 }
 
 // Empty, not there, or what a restore that was cut short left.
@@ -454,10 +430,20 @@ static bool is_free(const char *dir, bool *free_out, struct err *err)
     return true;
 }
 
+// Nothing is restored of a damaged backup; of one in a bucket, what arrived is verified.
+static bool is_whole(const struct backup *b, struct err *err)
+{
+    AUTO(backup_reading_done) struct backup_reading reading = {0};
+    struct backup from = *b;
+    if (!is_data(b->from, err) || !backup_read(&from, b->from, &reading, err))
+        return false;
+    return from.problems == 0 || err_set(err, ERR_CORRUPT, "%s: %" PRIu64 " problems", b->from, from.problems);
+}
+
 int dump_restore(int argc, char **argv)
 {
+    AUTO(backup_reading_done) struct backup_reading reading = {0};
     struct backup b = {0};
-    struct store_verify_stats stats;
     struct err err;
     bool room;
     int status = parse_arguments(argc, argv, &b);
@@ -469,8 +455,6 @@ int dump_restore(int argc, char **argv)
         return dump_fail(dump_status(&err), "%s", err.text);
     if (!room)
         return dump_fail(EXIT_USAGE, "restore: %s is not empty", b.to);
-    bool local = !dump_is_bucket(b.from); // of a bucket what arrived is verified
-    if ((local && (!is_data(b.from, &err) || !backup_verify(b.from, b.progress, &stats, &err))) || !copy_all(&b, &err))
-        return dump_fail(dump_status(&err), "%s", err.text);
-    return finish(&b, "restored");
+    bool good = (dump_is_bucket(b.from) || is_whole(&b, &err)) && copy_all(&b, &err) && backup_read(&b, b.to, &reading, &err);
+    return finish(&b, good, "restored", &err);
 }

@@ -1,9 +1,15 @@
 /*
- * backup_bucket.c -- backups in a bucket: what is taken of a directory is sent there, and fetched from there.
+ * backup_bucket.c -- backups in a bucket: what is taken of a directory is sent there.
  *
- * A bucket is slow, a server under load is not: so all that has to be sent is got hold of first, by the rules of backup.c (K1..K4), with
- * logs copied and segments open, whose descriptors pin them whatever becomes of their names. Then it is sent, and the object
- * `backup` names it (B1, B2 of store/far/far_live.h). A segment that is there with the same length and the same footer's checksum is not sent again.
+ * A bucket is slow, a server under load is not: so all that may have to be sent is got hold of first, by the rules of backup.c
+ * (K1..K4), with logs copied and segments open, whose descriptors pin them whatever becomes of their names. Each is then one of three:
+ *
+ *     kept      the list has it with a tag, and the object has that tag and its length: it was read before (B3)
+ *     to read   an object of that length is there, and nobody has read it as it is: a run cut short left it, or it was put anew
+ *     to send   there is none, or of another length; or it was read, and is damaged
+ *
+ * What is to be read is read, then the rest is sent and read back. Last the object `backup` names all of it (B1, B2), and what it
+ * does not name is deleted. So a run costs two lists of the bucket, and what has changed.
  */
 #include "backup.h"
 
@@ -12,7 +18,6 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/limits.h"
-#include "store/segment/seg_format.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,17 +25,26 @@
 #include <string.h>
 #include <sys/resource.h>
 
-enum { FETCH_ROUNDS_MAX = 16 };
+enum pin_kind { PIN_SEGMENT, PIN_LOG, PIN_DELETIONS };
+enum pin_state { PIN_KEPT, PIN_TO_READ, PIN_TO_SEND };
 
 struct pin {
-    struct far_item item;
-    int fd; // -1: the bucket has it already
+    enum pin_kind kind;
+    enum pin_state state;
+    struct far_item item; // its tag: of the object as it was listed, or put
+    int fd;               // -1: kept
+};
+
+struct object {
+    char key[FAR_KEY_BYTES];
+    uint64_t bytes, tag;
 };
 
 struct backup_pins {
     struct blob_store *bs;
-    struct far_live before;   // the backup that is there; empty: none
-    struct far_items objects; // of segments, as they were listed
+    struct far_live before; // the backup that is there; empty: none
+    struct object *objects; // owned; as they were listed, by key
+    size_t objects_count, objects_room;
     struct pin *items; // owned
     size_t count, room;
 };
@@ -40,57 +54,53 @@ static void pins_done(struct backup_pins *p)
     for (size_t i = 0; i < p->count; i++)
         fs_close(p->items[i].fd);
     free(p->items);
-    free(p->objects.items);
+    free(p->objects);
     far_live_done(&p->before);
     blob_close(p->bs);
 }
 
-// --- what is the same -------------------------------------------------------------------------------
-
-static bool footer_check(struct slice trailer, uint64_t bytes, uint64_t *check_out, struct err *err)
+static void key_of(const struct pin *pin, char out[FAR_KEY_BYTES])
 {
-    uint64_t pos;
-    return seg_get_trailer(trailer, bytes, &pos, check_out, err);
-}
-
-static bool check_of_file(int fd, const char *path, uint64_t bytes, uint64_t *check_out, struct err *err)
-{
-    uint8_t trailer[SEG_TRAILER_BYTES];
-    if (bytes < sizeof trailer)
-        return err_set(err, ERR_CORRUPT, "%s: %" PRIu64 " bytes are no segment", path, bytes);
-    return (fs_read_at(fd, path, bytes - sizeof trailer, trailer, sizeof trailer, err) &&
-            footer_check(slice_of(trailer, sizeof trailer), bytes, check_out, err)) ||
-           err_wrap(err, "%s", path);
-}
-
-static bool check_of_object(struct blob_store *bs, const char *key, uint64_t bytes, uint64_t *check_out, struct err *err)
-{
-    uint8_t trailer[SEG_TRAILER_BYTES];
-    if (bytes < sizeof trailer)
-        return err_set(err, ERR_CORRUPT, "%s%s: %" PRIu64 " bytes are no segment", blob_name(bs), key, bytes);
-    return blob_get(bs, key, bytes - sizeof trailer, trailer, sizeof trailer, err) &&
-           footer_check(slice_of(trailer, sizeof trailer), bytes, check_out, err);
-}
-
-// What a killed backup left may be anything.
-static bool bucket_has(const struct backup_pins *p, const struct far_item *s, bool *has_out, struct err *err)
-{
-    const struct far_item *object = far_items_find(&p->objects, s->gen), *named = far_items_find(&p->before.segments, s->gen);
-    char key[SEG_KEY_BYTES];
-    uint64_t check;
-    *has_out = false;
-    if (object == NULL || object->bytes != s->bytes)
-        return true;
-    if (named != NULL && named->bytes == s->bytes && named->check == s->check)
-        return *has_out = true;
-    seg_object_key(s->gen, key);
-    if (!check_of_object(p->bs, key, s->bytes, &check, err))
-        return err->code == ERR_CORRUPT || err->code == ERR_NOT_FOUND;
-    *has_out = check == s->check;
-    return true;
+    if (pin->kind == PIN_SEGMENT)
+        seg_object_key(pin->item.gen, out);
+    else if (pin->kind == PIN_LOG)
+        far_log_key(&pin->item, out);
+    else
+        far_deletions_key(&pin->item, out);
 }
 
 // --- pinning ----------------------------------------------------------------------------------------
+
+static int by_key(const void *a, const void *b)
+{
+    return strcmp(((const struct object *)a)->key, ((const struct object *)b)->key);
+}
+
+static const struct object *find_object(const struct backup_pins *p, const struct pin *pin)
+{
+    struct object wanted;
+    key_of(pin, wanted.key);
+    return p->objects_count == 0 ? NULL : bsearch(&wanted, p->objects, p->objects_count, sizeof wanted, by_key);
+}
+
+// What the list says of it; NULL: nothing of the same length and checksum.
+static const struct far_item *find_named(const struct backup_pins *p, const struct pin *pin)
+{
+    const struct far_item *named = pin->kind == PIN_SEGMENT ? far_items_find(&p->before.segments, pin->item.gen)
+                                   : pin->kind == PIN_LOG   ? far_items_find(&p->before.logs, pin->item.gen)
+                                                            : &p->before.deletions;
+    return named != NULL && named->bytes == pin->item.bytes && named->check == pin->item.check ? named : NULL;
+}
+
+static enum pin_state judge(const struct backup_pins *p, struct pin *pin, bool deep)
+{
+    const struct far_item *named = find_named(p, pin);
+    const struct object *object = find_object(p, pin);
+    if (object == NULL || object->bytes != pin->item.bytes)
+        return PIN_TO_SEND;
+    pin->item.tag = object->tag;
+    return deep || named == NULL || named->tag == 0 || named->tag != object->tag ? PIN_TO_READ : PIN_KEPT;
+}
 
 void backup_unpin(struct backup *b)
 {
@@ -98,40 +108,78 @@ void backup_unpin(struct backup *b)
     for (size_t i = 0; i < p->count; i++)
         fs_close(p->items[i].fd);
     p->count = 0;
+    b->entries = b->spans = 0;
 }
 
-bool backup_pin(struct backup *b, const char *name, struct err *err)
+static bool pin_file(struct backup *b, const char *path, enum pin_kind kind, uint64_t gen, struct err *err)
 {
     struct backup_pins *p = b->pins;
-    char path[BACKUP_PATH_BYTES];
     AUTO(fs_closep) int fd = -1;
-    struct far_item item = {.gen = strtoull(name, NULL, 16)};
-    bool has;
-    (void)snprintf(path, sizeof path, "%s/segments/%s", b->from, name);
-    if (!fs_open_read(path, &fd, err) || !fs_bytes(fd, path, &item.bytes, err) ||
-        !check_of_file(fd, path, item.bytes, &item.check, err) || !bucket_has(p, &item, &has, err))
+    struct pin pin = {.kind = kind, .item = {.gen = gen}, .fd = -1};
+    if (!fs_open_read(path, &fd, err) || !fs_bytes(fd, path, &pin.item.bytes, err) ||
+        !(kind == PIN_SEGMENT ? backup_check_of_file : hash64_file)(fd, path, pin.item.bytes, &pin.item.check, err))
         return false;
+    pin.state = judge(p, &pin, b->deep);
+    if (pin.state != PIN_KEPT)
+        pin.fd = MOVE_FD(fd);
     if (p->count == p->room) {
         p->room = p->room == 0 ? 64 : 2 * p->room;
         p->items = realloc(p->items, p->room * sizeof *p->items);
         if (p->items == NULL)
             abort();
     }
-    p->items[p->count++] = (struct pin){item, has ? -1 : fd};
-    fd = has ? fd : -1;
+    p->items[p->count++] = pin;
     return true;
 }
 
-// --- sending ----------------------------------------------------------------------------------------
+bool backup_pin(struct backup *b, const char *name, struct err *err)
+{
+    char path[BACKUP_PATH_BYTES];
+    uint64_t gen = strtoull(name, NULL, 16);
+    (void)snprintf(path, sizeof path, "%s/segments/%s", b->from, name);
+    if (!pin_file(b, path, PIN_SEGMENT, gen, err))
+        return false;
+    backup_count(b, path, gen);
+    return true;
+}
+
+// What was copied into the scratch directory.
+static bool pin_rest(struct backup *b, struct err *err)
+{
+    AUTO(names_done) struct names logs = {0};
+    char path[BACKUP_PATH_BYTES];
+    bool exists;
+    (void)snprintf(path, sizeof path, "%s/deletions", b->to);
+    if (!names_list(b->to, "wal", ".wal", &logs, err) || !fs_exists(path, &exists, err) ||
+        (exists && !pin_file(b, path, PIN_DELETIONS, 0, err)))
+        return false;
+    for (size_t i = 0; i < logs.count; i++) {
+        (void)snprintf(path, sizeof path, "%s/wal/%s", b->to, logs.items[i]);
+        if (!pin_file(b, path, PIN_LOG, strtoull(logs.items[i], NULL, 16), err))
+            return false;
+    }
+    return true;
+}
+
+// --- what is there ----------------------------------------------------------------------------------
 
 static bool visit_before(void *ctx, const struct blob_item *item, struct err *err)
 {
     struct backup_pins *p = ctx;
-    struct far_item found = {.bytes = item->bytes};
     if (strcmp(item->key, "lease") == 0 || strncmp(item->key, "index/", 6) == 0)
-        return err_set(err, ERR_INPUT, "%s has a store that mstored writes: take another prefix for the backup", blob_name(p->bs));
-    if (sscanf(item->key, SEG_KEY_PREFIX "%16" SCNx64 ".seg", &found.gen) == 1)
-        far_items_add(&p->objects, &found); // keys ascend
+        return err_set(err, ERR_INPUT, "%s has a store that mstored writes: take another prefix for the backup",
+                       blob_name(p->bs));
+    if (strlen(item->key) >= FAR_KEY_BYTES)
+        return true; // none of ours
+    if (p->objects_count == p->objects_room) {
+        p->objects_room = p->objects_room == 0 ? 64 : 2 * p->objects_room;
+        p->objects = realloc(p->objects, p->objects_room * sizeof *p->objects);
+        if (p->objects == NULL)
+            abort();
+    }
+    struct object *o = &p->objects[p->objects_count++]; // keys ascend
+    *o = (struct object){.bytes = item->bytes, .tag = far_tag(item->etag)};
+    (void)snprintf(o->key, sizeof o->key, "%s", item->key);
     return true;
 }
 
@@ -152,66 +200,95 @@ static bool is_of_same_store(const struct backup_pins *p, struct err *err)
 {
     size_t common = 0, same = 0;
     for (size_t i = 0; i < p->count; i++) {
-        const struct far_item *s = &p->items[i].item, *named = far_items_find(&p->before.segments, s->gen);
-        common += named != NULL;
-        same += named != NULL && named->bytes == s->bytes && named->check == s->check;
+        common += far_items_find(&p->before.segments, p->items[i].item.gen) != NULL;
+        same += find_named(p, &p->items[i]) != NULL;
     }
     return common == 0 || same > 0 ||
            err_set(err, ERR_INPUT, "%s is the backup of another store: take another prefix", blob_name(p->bs));
 }
 
-static bool send_segments(struct backup *b, struct far_live *next, struct err *err)
+// --- reading ----------------------------------------------------------------------------------------
+
+static void add_item(struct far_live *live, const struct pin *pin)
+{
+    if (pin->kind == PIN_DELETIONS)
+        live->deletions = pin->item;
+    else
+        far_items_add(pin->kind == PIN_SEGMENT ? &live->segments : &live->logs, &pin->item);
+}
+
+static bool is_bad(const struct backup_reading *r, const struct pin *pin)
+{
+    return pin->kind == PIN_SEGMENT ? far_items_find(&r->bad, pin->item.gen) != NULL : r->rest_bad;
+}
+
+// Of the pins in that state. Those that are good are kept then, for the others nothing changes but that they have no tag.
+static bool read_pins(struct backup *b, enum pin_state state, struct err *err)
 {
     struct backup_pins *p = b->pins;
+    AUTO(far_live_done) struct far_live part = {.kind = FAR_BACKUP};
+    AUTO(backup_reading_done) struct backup_reading reading = {.part = &part, .repairable = state == PIN_TO_READ};
+    for (size_t i = 0; i < p->count; i++)
+        if (p->items[i].state == state)
+            add_item(&part, &p->items[i]);
+    if (part.segments.count + part.logs.count + part.deletions.bytes == 0)
+        return true;
+    if (!backup_read(b, b->bucket, &reading, err))
+        return false;
     for (size_t i = 0; i < p->count; i++) {
         struct pin *pin = &p->items[i];
-        char key[SEG_KEY_BYTES];
-        seg_object_key(pin->item.gen, key);
-        far_items_add(&next->segments, &pin->item);
-        if (pin->fd < 0)
+        if (pin->state != state)
             continue;
-        if (b->progress)
-            fprintf(stderr, "\r\033[K%s", key);
-        if (!blob_put_file(p->bs, key, pin->fd, key, pin->item.bytes, BLOB_ANYTHING, err))
-            return false;
-        b->segments_new++;
-        b->bytes_new += pin->item.bytes;
+        if (is_bad(&reading, pin))
+            pin->item.tag = 0;
+        else
+            pin->state = PIN_KEPT;
     }
     return true;
 }
 
-// Puts a file by the name of what it is, unless the bucket has it. *item_out: what it is.
-static bool send_file(struct blob_store *bs, const char *path, void (*key_of)(const struct far_item *, char[FAR_KEY_BYTES]),
-                      struct far_item *item, struct err *err)
+// --- sending ----------------------------------------------------------------------------------------
+
+// What the list has a tag of was there, so something befell it.
+static void tell_lost(struct backup *b, const struct pin *pin)
 {
+    const struct far_item *named = find_named(b->pins, pin);
+    const struct object *object = find_object(b->pins, pin);
     char key[FAR_KEY_BYTES];
-    struct blob_info info;
-    AUTO(fs_closep) int fd = -1;
-    if (!fs_open_read(path, &fd, err) || !fs_bytes(fd, path, &item->bytes, err) ||
-        !hash64_file(fd, path, item->bytes, &item->check, err))
-        return false;
-    key_of(item, key);
-    if (blob_head(bs, key, &info, err) && info.bytes == item->bytes)
-        return true;
-    return blob_put_file(bs, key, fd, path, item->bytes, BLOB_ANYTHING, err);
+    if (named == NULL || named->tag == 0)
+        return;
+    key_of(pin, key);
+    if (object == NULL)
+        fprintf(stderr, "mstore-dump: gone, and sent again: %s%s\n", blob_name(b->pins->bs), key);
+    else
+        fprintf(stderr, "mstore-dump: damaged, and sent again: %s%s: %" PRIu64 " bytes of %" PRIu64 "\n", blob_name(b->pins->bs),
+                key, object->bytes, pin->item.bytes);
+    b->damaged++;
 }
 
-// What was copied into the scratch directory.
-static bool send_rest(struct backup *b, struct far_live *next, struct err *err)
+static bool send_pins(struct backup *b, struct err *err)
 {
-    AUTO(names_done) struct names logs = {0};
-    char path[BACKUP_PATH_BYTES];
-    bool exists;
-    (void)snprintf(path, sizeof path, "%s/deletions", b->to);
-    if (!names_list(b->to, "wal", ".wal", &logs, err) || !fs_exists(path, &exists, err) ||
-        (exists && !send_file(b->pins->bs, path, far_deletions_key, &next->deletions, err)))
-        return false;
-    for (size_t i = 0; i < logs.count; i++) {
-        struct far_item log = {.gen = strtoull(logs.items[i], NULL, 16)};
-        (void)snprintf(path, sizeof path, "%s/wal/%s", b->to, logs.items[i]);
-        if (!send_file(b->pins->bs, path, far_log_key, &log, err))
+    struct backup_pins *p = b->pins;
+    for (size_t i = 0; i < p->count; i++) {
+        struct pin *pin = &p->items[i];
+        struct blob_info info;
+        char key[FAR_KEY_BYTES];
+        key_of(pin, key);
+        if (pin->state == PIN_TO_SEND) {
+            tell_lost(b, pin);
+        } else if (pin->state == PIN_TO_READ) { // it was, and is bad
+            pin->state = PIN_TO_SEND;
+            b->damaged++;
+        } else {
+            continue;
+        }
+        if (b->progress)
+            fprintf(stderr, "\r\033[K%s", key);
+        if (!blob_put_file(p->bs, key, pin->fd, key, pin->item.bytes, BLOB_ANYTHING, &info, err))
             return false;
-        far_items_add(&next->logs, &log);
+        pin->item.tag = far_tag(info.etag);
+        b->segments_new += pin->kind == PIN_SEGMENT;
+        b->bytes_new += pin->kind == PIN_SEGMENT ? pin->item.bytes : 0;
     }
     return true;
 }
@@ -288,12 +365,12 @@ static bool send_all(struct backup *b, struct err *err)
 {
     struct backup_pins *p = b->pins;
     AUTO(far_live_done) struct far_live next = {.kind = FAR_BACKUP};
-    bool good = look(p, err) && backup_take(b, err) && is_of_same_store(p, err) && send_segments(b, &next, err) &&
-                send_rest(b, &next, err) && far_backup_put(p->bs, &next, p->before.version, err) &&
-                remove_unnamed(p->bs, &next, err);
-    if (b->progress)
-        fputs("\r\033[K", stderr);
-    return good;
+    if (!look(p, err) || !backup_take(b, err) || !is_of_same_store(p, err) || !pin_rest(b, err) ||
+        !read_pins(b, PIN_TO_READ, err) || !send_pins(b, err) || !read_pins(b, PIN_TO_SEND, err))
+        return false;
+    for (size_t i = 0; i < p->count; i++)
+        add_item(&next, &p->items[i]);
+    return far_backup_put(p->bs, &next, p->before.version, err) && remove_unnamed(p->bs, &next, err);
 }
 
 bool backup_send(struct backup *b, struct err *err)
@@ -311,97 +388,13 @@ bool backup_send(struct backup *b, struct err *err)
         return false;
     raise_descriptors();
     local.to = scratch.path;
+    local.bucket = b->to;
     local.pins = &pins;
     bool good = send_all(&local, err);
+    if (b->progress)
+        fputs("\r\033[K", stderr);
     local.to = b->to;
     local.pins = NULL;
     *b = local;
     return good;
-}
-
-// --- fetching ---------------------------------------------------------------------------------------
-
-// Whether a file is that segment. One that was cut short has no such name.
-static bool is_fetched(struct blob_store *bs, const struct far_live *live, const struct far_item *s, const char *key,
-                       const char *path, bool *same_out, struct err *err)
-{
-    AUTO(fs_closep) int fd = -1;
-    uint64_t bytes, ours, theirs = s->check;
-    struct err why;
-    *same_out = false;
-    if (!fs_open_read(path, &fd, &why) || !fs_bytes(fd, path, &bytes, &why) || bytes != s->bytes ||
-        !check_of_file(fd, path, bytes, &ours, &why))
-        return true;
-    if (live->kind != FAR_BACKUP && !check_of_object(bs, key, bytes, &theirs, err))
-        return false;
-    *same_out = ours == theirs;
-    return true;
-}
-
-static bool fetch_segment(struct backup *b, struct blob_store *bs, const struct far_live *live, const struct far_item *s,
-                          struct err *err)
-{
-    char key[SEG_KEY_BYTES], path[BACKUP_PATH_BYTES], tmp[BACKUP_PATH_BYTES + 8];
-    uint64_t ignored; // verified as a whole
-    bool same;
-    seg_object_key(s->gen, key);
-    (void)snprintf(path, sizeof path, "%s/%s", b->to, key);
-    (void)snprintf(tmp, sizeof tmp, "%s.tmp", path);
-    if (!is_fetched(bs, live, s, key, path, &same, err) || same)
-        return same;
-    if (b->progress)
-        fprintf(stderr, "\r\033[K%s", key);
-    if (!blob_get_file(bs, key, s->bytes, tmp, &ignored, err) || !fs_rename(tmp, path, err)) {
-        fs_unlink_quietly(tmp);
-        return false;
-    }
-    b->segments_new++;
-    b->bytes_new += s->bytes;
-    return true;
-}
-
-static bool fetch_round(struct backup *b, struct blob_store *bs, const char *scratch, struct names *segments,
-                        struct names *logs, struct err *err)
-{
-    AUTO(far_live_done) struct far_live live = {0};
-    char name[BACKUP_NAME_BYTES];
-    segments->count = logs->count = 0;
-    if (!far_live(bs, scratch, &live, err) || !far_fetch_rest(bs, &live, b->to, err))
-        return false;
-    for (size_t i = 0; i < live.segments.count; i++) {
-        if (!fetch_segment(b, bs, &live, &live.segments.items[i], err))
-            return false;
-        (void)snprintf(name, sizeof name, "%016" PRIx64 ".seg", live.segments.items[i].gen);
-        names_add(segments, name);
-    }
-    for (size_t i = 0; i < live.logs.count; i++) {
-        (void)snprintf(name, sizeof name, "%016" PRIx64 ".wal", live.logs.items[i].gen);
-        names_add(logs, name);
-    }
-    return true;
-}
-
-bool backup_fetch(struct backup *b, struct err *err)
-{
-    AUTO(dump_scratch_done) struct dump_scratch scratch = {0};
-    AUTO(blob_closep) struct blob_store *bs = NULL;
-    AUTO(names_done) struct names segments = {0};
-    AUTO(names_done) struct names logs = {0};
-    struct dump_bucket bucket;
-    if (!dump_bucket_parse(b->from, &bucket, err))
-        return false;
-    if (bucket.gen != 0)
-        return err_set(err, ERR_INPUT, "%s: expected a store or a backup, s3://BUCKET/PREFIX", b->from);
-    if (!blob_open(&bucket.options, &bs, err) || !dump_scratch_make(&scratch, err))
-        return false;
-    bool good = fetch_round(b, bs, scratch.path, &segments, &logs, err);
-    for (int round = 1; !good && err->code == ERR_NOT_FOUND && round < FETCH_ROUNDS_MAX; round++)
-        good = fetch_round(b, bs, scratch.path, &segments, &logs, err); // compaction, or a newer backup, took it out meanwhile
-    if (b->progress)
-        fputs("\r\033[K", stderr);
-    b->segments = segments.count;
-    b->logs = logs.count;
-    return good && backup_remove_halves(b, err) && backup_sync(b, err) &&
-           backup_remove_others(b, "segments", ".seg", &segments, err) &&
-           backup_remove_others(b, "wal", ".wal", &logs, err) && backup_sync(b, err);
 }

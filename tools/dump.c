@@ -75,6 +75,8 @@ static const char HELP[] =
     "\n"
     "options of backup and restore:\n"
     "  --copy          never link segments, even where the file system could; --json: the result for programs\n"
+    "  --deep          of backup: read everything there again, and verify it as verify --deep does. Without it what an earlier\n"
+    "                  run has read is known by length and ETag (in a directory by inode and time), and what is new or differs is read\n"
     "\n"
     "exit status: 0 good; 1 problems found: damage, an incomplete output, nothing of that name; 2 wrong usage; 3 cannot read or write\n";
 
@@ -242,14 +244,15 @@ void dump_close(struct dump_store *s)
     dump_scratch_done(&s->scratch);
 }
 
-bool dump_verify_store(const char *path, unsigned how, void (*problem)(void *ctx, const char *text),
-                       void (*progress)(void *ctx, const char *path), void *ctx, struct store_verify_stats *stats_out,
-                       struct err *err)
+bool dump_verify_store(const char *path, unsigned how, const struct far_live *part,
+                       void (*problem)(void *ctx, const char *text), void (*progress)(void *ctx, const char *path), void *ctx,
+                       struct store_verify_stats *stats_out, struct err *err)
 {
     struct store_options options = {.dir = path,
                                     .decode = ingest_decode,
                                     .read_only = (how & DUMP_VERIFY_NO_INDEX) != 0,
-                                    .verify_deep = (how & DUMP_VERIFY_DEEP) != 0};
+                                    .verify_deep = (how & DUMP_VERIFY_DEEP) != 0,
+                                    .verify_part = part};
     if (!dump_is_bucket(path))
         return store_verify(&options, problem, progress, ctx, stats_out, err);
     struct dump_bucket bucket;

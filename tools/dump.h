@@ -46,8 +46,9 @@ struct dump_store {
 };
 MUST_CHECK bool dump_open(const char *path, struct dump_store *out, struct err *err);
 void dump_close(struct dump_store *s);
-// store_verify() of a data directory, or of what is in a bucket.
+// store_verify() of a data directory, or of what is in a bucket. `part`: as options.verify_part.
 enum dump_verify { DUMP_VERIFY_DEEP = 1, DUMP_VERIFY_NO_INDEX = 2 }; // the directory need not have an index
-MUST_CHECK bool dump_verify_store(const char *path, unsigned how, void (*problem)(void *ctx, const char *text),
+MUST_CHECK bool dump_verify_store(const char *path, unsigned how, const struct far_live *part,
+                                  void (*problem)(void *ctx, const char *text),
                                   void (*progress)(void *ctx, const char *path), void *ctx,
                                   struct store_verify_stats *stats_out, struct err *err);

@@ -42,7 +42,7 @@ int dump_verify(int argc, char **argv)
     struct store_verify_stats s;
     struct err err;
     bool progress = !quiet && dump_on_terminal();
-    bool good = dump_verify_store(dir, deep ? DUMP_VERIFY_DEEP : 0, on_problem, progress ? on_file : NULL, json ? &s : NULL, &s, &err);
+    bool good = dump_verify_store(dir, deep ? DUMP_VERIFY_DEEP : 0, NULL, on_problem, progress ? on_file : NULL, json ? &s : NULL, &s, &err);
     if (progress)
         fputs("\r\033[K", stderr);
     if (!good)

@@ -129,6 +129,8 @@ struct store_options {
     const char *scratch_dir;   // read_only: an empty directory for the temporary index
     uint64_t bucket_gen;       // with scratch_dir and a bucket: of it that segment alone; 0: all
     bool verify_deep;          // store_verify(): verify_deep.c too
+    // store_verify(): of the segments these alone, and of a bucket these logs and requests to delete (far_live.h). NULL: all
+    const struct far_live *verify_part;
     // Called by the keeper thread for what has no caller: seals, retries, damage found. May be NULL.
     void (*report)(void *ctx, bool failure, const char *text);
     void *report_ctx;

@@ -100,7 +100,7 @@ static bool visit_file(void *ctx, const char *name, struct err *err)
         return true;
     if (v->suffix[0] == 'w')
         add_gen(&v->wals, &v->wals_count, &v->wals_room, gen);
-    else
+    else if (v->options->verify_part == NULL || far_items_find(&v->options->verify_part->segments, gen) != NULL)
         add_gen(&v->segments, &v->segments_count, &v->segments_room, gen);
     return true;
 }
@@ -496,6 +496,16 @@ static bool check_all(struct verify *v, struct err *err)
     return true;
 }
 
+static void take_part(struct verify *v, const struct far_live *part)
+{
+    v->live.kind = FAR_BACKUP;
+    v->live.deletions = part->deletions;
+    for (size_t i = 0; i < part->segments.count; i++)
+        far_items_add(&v->live.segments, &part->segments.items[i]);
+    for (size_t i = 0; i < part->logs.count; i++)
+        far_items_add(&v->live.logs, &part->logs.items[i]);
+}
+
 static bool list_bucket(struct verify *v, struct err *err)
 {
     const struct store_options *o = v->options;
@@ -510,11 +520,13 @@ static bool list_bucket(struct verify *v, struct err *err)
             return false;
         v->live.kind = FAR_OBJECTS;
         far_items_add(&v->live.segments, &(struct far_item){.gen = o->bucket_gen, .bytes = info.bytes});
+    } else if (o->verify_part != NULL) {
+        take_part(v, o->verify_part);
     } else if (!far_live(v->bs, o->scratch_dir, &v->live, err)) {
         return false;
-    } else if (!far_fetch_rest(v->bs, &v->live, o->dir, &why)) {
-        verify_problem(v, "%s", why.text);
     }
+    if (o->bucket_gen == 0 && !far_fetch_rest(v->bs, &v->live, o->dir, &why))
+        verify_problem(v, "%s", why.text);
     for (size_t i = 0; i < v->live.segments.count; i++)
         add_gen(&v->segments, &v->segments_count, &v->segments_room, v->live.segments.items[i].gen);
     return true;

@@ -5,6 +5,7 @@ s3_faults.py -- an S3 server in memory that checks every request, and misbehaves
     s3.objects["some/key"] = Object(b"...")        # what is stored
     s3.fail("status", times=3, status=503, code="SlowDown")
     s3.requests                                    # (method, path, query) of all that came
+    s3.read_bytes["some/key"]                      # of an object, in answers to GET
     s3.stop()
 
 Requests must carry a valid AWS Signature Version 4, made of the whole request anew here, from the public description
@@ -15,6 +16,7 @@ Also beside it, on the same port: the token service (POST /sts), container crede
 metadata service of an instance (/latest/...), which hand out `temporary` credentials.
 """
 import base64
+import collections
 import datetime
 import hashlib
 import hmac
@@ -79,6 +81,7 @@ class S3Server:
     def __init__(self, bucket="logs", region="us-east-1", page_keys=1000, conditional=True):
         self.bucket, self.region, self.page_keys, self.conditional = bucket, region, page_keys, conditional
         self.objects, self.uploads, self.requests = {}, {}, []
+        self.read_bytes = collections.Counter()
         self.writes = []            # (key id, method, path) of all that changed something
         self.hosts = []             # Host headers seen
         self.keys = {KEY_ID: (SECRET, "")}  # key id -> secret, session token
@@ -331,6 +334,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             body, status = body[first:last + 1], 206
         if self.fault and self.fault.kind == "short":  # fewer bytes, and a header that agrees
             body = body[:-1]
+        self.server_s3.read_bytes[key] += len(body)
         return status, body, headers
 
     def object_head(self, key, query):

@@ -55,6 +55,18 @@ for n, frames in enumerate((frame(1, b"hi"), frame(1, b"a", False) + frame(9, b"
     put("request", "w%d" % n, frames)
 
 
+# Lists of backups, without their last line but for one.
+one = "segment 0000000000000007 123456 0123456789abcdef 00000000000000ff\n"
+lists = ("", "incomplete\n", one, "deletions 77 00000000000000ab\n", "log 0000000000000008 64 00000000000000cd\n",
+         "deletions 77 00000000000000ab 1111111111111111\nlog 0000000000000008 64 00000000000000cd 2222222222222222\nlog 0000000000000009 0 00000000000000ce\n" + one +
+         "segment ffffffffffffffff 18446744073709551615 ffffffffffffffff ffffffffffffffff\n",
+         one + one, one.replace("ff\n", "00\n"), one.replace("123456", "0123456"), one.replace("123456", "18446744073709551616"), one.replace("abcdef", "ABCDEF"),
+         one.replace("123456", "-1"), one.replace(" 00", "  00"), one + "log 0000000000000008 64 00000000000000cd\n", one + "end 0000000000000000\n", one[:-1], one + "\0",
+         "deletions 0 00000000000000ab\n")
+for n, text in enumerate(lists):
+    put("backup", "l%d" % n, "mstore backup 1\n" + text)
+put("backup", "whole", "mstore backup 1\nincomplete\nend 59155b120e8011ef\n")
+
 stamp = b"\x08" + varint(1793491204) + b"\x10\x05"
 pair = field(1, b"trace_id") + field(2, b"4bf9")
 entry = field(1, stamp) + field(2, b"level=warn msg=\"x\"") + field(3, pair)

@@ -54,7 +54,7 @@ static bool put_file(const char *key, const char *path, const char *want, struct
     AUTO(fs_closep) int fd = -1;
     uint64_t bytes;
     return fs_open_read(path, &fd, err) && fs_bytes(fd, path, &bytes, err) &&
-           blob_put_file(bs, key, fd, path, bytes, want, err);
+           blob_put_file(bs, key, fd, path, bytes, want, NULL, err);
 }
 
 static bool get(const char *key, uint64_t pos, size_t bytes, const char *path, struct err *err)
@@ -79,8 +79,7 @@ static bool whole(const char *key, size_t bytes_max, const char *path, struct er
 static bool show_item(void *ctx, const struct blob_item *item, struct err *err)
 {
     (void)ctx, (void)err;
-    printf("item %s %" PRIu64 " %" PRId64 "\n", item->key, item->bytes,
-           item->modified_ns / NS_PER_S);
+    printf("item %s %" PRIu64 " %" PRId64 " %s\n", item->key, item->bytes, item->modified_ns / NS_PER_S, item->etag);
     return true;
 }
 

@@ -229,7 +229,7 @@ static bool put_small_file(struct blob_store *bs, const char *key, int fd, const
 }
 
 bool blob_put_file(struct blob_store *bs, const char *key, int fd, const char *path, uint64_t bytes,
-                   const char *want, struct err *err)
+                   const char *want, struct blob_info *info_out, struct err *err)
 {
     struct blob_info info;
     if (bytes <= BLOB_PART_BYTES ? !put_small_file(bs, key, fd, path, (size_t)bytes, want, err)
@@ -237,10 +237,12 @@ bool blob_put_file(struct blob_store *bs, const char *key, int fd, const char *p
         return is_refused(want, err);
     if (!blob_head(bs, key, &info, err))
         return false;
-    return info.bytes == bytes ||
-           err_set(err, ERR_IO, "the server has %" PRIu64 " bytes of %" PRIu64, info.bytes,
-                   bytes) ||
-           s3_wrap(bs, "put", key, err);
+    if (info.bytes != bytes)
+        return err_set(err, ERR_IO, "the server has %" PRIu64 " bytes of %" PRIu64, info.bytes, bytes) ||
+               s3_wrap(bs, "put", key, err);
+    if (info_out != NULL)
+        *info_out = info;
+    return true;
 }
 
 // --- getting
@@ -348,7 +350,7 @@ struct listing {
 // Reads one <Contents>. Keys ascend, so that a list has an end whatever the server says.
 static bool list_item(struct listing *l, struct slice contents, struct err *err)
 {
-    char key[S3_KEY_BYTES], size[32], modified[64];
+    char key[S3_KEY_BYTES], size[32], modified[64], etag[BLOB_ETAG_BYTES];
     struct blob_item item = {0};
     size_t prefix_len = strlen(l->bs->options.prefix);
     if (!xml_text(contents, "Key", key, sizeof key) ||
@@ -361,7 +363,9 @@ static bool list_item(struct listing *l, struct slice contents, struct err *err)
     (void)snprintf(l->last, sizeof l->last, "%s", key);
     (void)xml_text(contents, "LastModified", modified, sizeof modified);
     (void)clock_parse_rfc3339(slice_cstr(modified), &item.modified_ns);
+    (void)xml_text(contents, "ETag", etag, sizeof etag);
     item.key = key + prefix_len;
+    item.etag = etag;
     item.bytes = strtoull(size, NULL, 10);
     return l->visit(l->ctx, &item, err);
 }

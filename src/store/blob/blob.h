@@ -70,10 +70,10 @@ struct blob_info {
 #define BLOB_ANYTHING NULL
 #define BLOB_NOTHING ""
 // Puts bytes [0, bytes) of a file: in one request up to BLOB_PART_BYTES, else in parts that become
-// visible together. Asks the server for the object's size afterwards. ERR_BUSY: something else is
+// visible together. Asks the server afterwards what it has (*info_out; NULL: only whether all of it). ERR_BUSY: something else is
 // there than `want`; when an answer was lost on the way, that may be ours.
-MUST_CHECK bool blob_put_file(struct blob_store *bs, const char *key, int fd, const char *path,
-                              uint64_t bytes, const char *want, struct err *err);
+MUST_CHECK bool blob_put_file(struct blob_store *bs, const char *key, int fd, const char *path, uint64_t bytes,
+                              const char *want, struct blob_info *info_out, struct err *err);
 // At most BLOB_PART_BYTES.
 MUST_CHECK bool blob_put(struct blob_store *bs, const char *key, struct slice bytes,
                          const char *want, struct err *err);
@@ -107,6 +107,7 @@ struct blob_item {
     const char *key; // relative to the store's prefix
     uint64_t bytes;
     int64_t modified_ns; // by the server's clock
+    const char *etag;    // "" when the list tells none
 };
 // Every object whose key begins with `under`, in ascending order of keys. visit() may stop with
 // false and an error.

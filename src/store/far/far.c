@@ -275,7 +275,7 @@ static bool upload(struct far *far, const struct manifest_segment *s, struct err
     if (there)
         return true;
     int64_t begun_ns = clock_mono_ns();
-    if (!blob_put_file(far->bs, key, fd, path, bytes, BLOB_NOTHING, err)) {
+    if (!blob_put_file(far->bs, key, fd, path, bytes, BLOB_NOTHING, NULL, err)) {
         struct err put = *err; // by an attempt whose answer was lost?
         if (err->code != ERR_BUSY || !is_uploaded(far, key, fd, path, bytes, &there, err))
             return false;

@@ -40,7 +40,7 @@ bool far_deletions_put(struct far *far, struct err *err)
         return false;
     const char *want = !there ? BLOB_NOTHING : info.etag[0] != '\0' ? info.etag : BLOB_ANYTHING;
     if (!fs_open_read(path, &fd, err) || !fs_bytes(fd, path, &now_bytes, err) ||
-        !blob_put_file(far->bs, KEY, fd, path, now_bytes, want, err))
+        !blob_put_file(far->bs, KEY, fd, path, now_bytes, want, NULL, err))
         return false;
     far->deletions_check = check;
     return true;

@@ -1,9 +1,8 @@
 /* far_live.c -- see far_live.h. */
-#include "store/far/far_live.h"
+#include "store/far/far_backup.h"
 
 #include "base/clock.h"
 #include "base/fs.h"
-#include "base/hash.h"
 #include "base/limits.h"
 #include "index/index.h"
 #include "store/far/far.h"
@@ -49,131 +48,6 @@ const struct far_item *far_items_find(const struct far_items *items, uint64_t ge
 {
     struct far_item key = {.gen = gen};
     return items->count == 0 ? NULL : bsearch(&key, items->items, items->count, sizeof key, by_gen);
-}
-
-// --- the object `backup` ----------------------------------------------------------------------------
-
-void far_log_key(const struct far_item *log, char out[FAR_KEY_BYTES])
-{
-    (void)snprintf(out, FAR_KEY_BYTES, "wal/%016" PRIx64 "-%016" PRIx64 ".wal", log->gen, log->check);
-}
-
-void far_deletions_key(const struct far_item *deletions, char out[FAR_KEY_BYTES])
-{
-    (void)snprintf(out, FAR_KEY_BYTES, "deletions-%016" PRIx64, deletions->check);
-}
-
-static bool parse_line(struct far_live *b, const char *line)
-{
-    struct far_item item = {0};
-    int end = 0;
-    if (sscanf(line, "segment %16" SCNx64 " %" SCNu64 " %16" SCNx64 "%n", &item.gen, &item.bytes, &item.check, &end) == 3)
-        far_items_add(&b->segments, &item);
-    else if (sscanf(line, "log %16" SCNx64 " %" SCNu64 " %16" SCNx64 "%n", &item.gen, &item.bytes, &item.check, &end) == 3)
-        far_items_add(&b->logs, &item);
-    else if (sscanf(line, "deletions %" SCNu64 " %16" SCNx64 "%n", &item.bytes, &item.check, &end) == 2)
-        b->deletions = item;
-    else if (strcmp(line, "incomplete") == 0)
-        return b->incomplete = true;
-    return end > 0 && line[end] == '\0';
-}
-
-static bool ascends(const struct far_items *items)
-{
-    for (size_t i = 1; i < items->count; i++)
-        if (items->items[i - 1].gen >= items->items[i].gen)
-            return false;
-    return true;
-}
-
-// `text` ends with a NUL and is taken apart.
-static bool parse_backup(char *text, size_t len, struct far_live *b)
-{
-    static const char magic[] = "mstore backup 1\n";
-    uint64_t check;
-    char *end = strstr(text, "\nend ");
-    if (strncmp(text, magic, sizeof magic - 1) != 0 || end == NULL || sscanf(end, "\nend %16" SCNx64 "\n", &check) != 1 ||
-        end + strlen("\nend 0123456789abcdef\n") != text + len ||
-        hash64(slice_of(text, (size_t)(end + 1 - text))) != check)
-        return false;
-    end[1] = '\0';
-    for (char *line = text + sizeof magic - 1, *next; *line != '\0'; line = next) {
-        char *stop = strchr(line, '\n');
-        *stop = '\0'; // there is one before `end`
-        next = stop + 1;
-        if (!parse_line(b, line))
-            return false;
-    }
-    return ascends(&b->segments) && ascends(&b->logs);
-}
-
-bool far_backup_get(struct blob_store *bs, struct far_live *out, struct err *err)
-{
-    struct blob_info info;
-    if (!blob_head(bs, FAR_BACKUP_KEY, &info, err))
-        return false;
-    AUTO(buf_done) struct buf text;
-    buf_init(&text, BLOB_PART_BYTES + 1);
-    uint8_t *to = info.bytes <= BLOB_PART_BYTES ? buf_reserve(&text, (size_t)info.bytes + 1) : NULL;
-    if (to == NULL)
-        return err_set(err, ERR_LIMIT, "%s" FAR_BACKUP_KEY ": %" PRIu64 " bytes are too many", blob_name(bs), info.bytes);
-    if (!blob_get(bs, FAR_BACKUP_KEY, 0, to, (size_t)info.bytes, err))
-        return false;
-    to[info.bytes] = '\0';
-    struct far_live b = {.kind = FAR_BACKUP};
-    (void)snprintf(b.version, sizeof b.version, "%s", info.etag);
-    if (!parse_backup((char *)to, (size_t)info.bytes, &b)) {
-        far_live_done(&b);
-        return err_set(err, ERR_CORRUPT, "%s" FAR_BACKUP_KEY " is no list of a backup of this version", blob_name(bs));
-    }
-    *out = b;
-    return true;
-}
-
-static void put_text(struct buf *b, const struct far_live *backup)
-{
-    buf_put_cstr(b, backup->incomplete ? "mstore backup 1\nincomplete\n" : "mstore backup 1\n");
-    if (backup->deletions.bytes > 0)
-        buf_printf(b, "deletions %" PRIu64 " %016" PRIx64 "\n", backup->deletions.bytes, backup->deletions.check);
-    for (size_t i = 0; i < backup->logs.count; i++) {
-        const struct far_item *l = &backup->logs.items[i];
-        buf_printf(b, "log %016" PRIx64 " %" PRIu64 " %016" PRIx64 "\n", l->gen, l->bytes, l->check);
-    }
-    for (size_t i = 0; i < backup->segments.count; i++) {
-        const struct far_item *s = &backup->segments.items[i];
-        buf_printf(b, "segment %016" PRIx64 " %" PRIu64 " %016" PRIx64 "\n", s->gen, s->bytes, s->check);
-    }
-    buf_printf(b, "end %016" PRIx64 "\n", hash64(buf_slice(b)));
-}
-
-static bool same_items(const struct far_items *a, const struct far_items *b)
-{
-    return a->count == b->count && (a->count == 0 || memcmp(a->items, b->items, a->count * sizeof *a->items) == 0);
-}
-
-bool far_backup_put(struct blob_store *bs, const struct far_live *backup, char version[BLOB_ETAG_BYTES], struct err *err)
-{
-    AUTO(buf_done) struct buf text;
-    buf_init(&text, BLOB_PART_BYTES);
-    put_text(&text, backup);
-    if (text.bad)
-        return err_set(err, ERR_LIMIT, "%s: %zu segments are too many for a backup", blob_name(bs), backup->segments.count);
-    bool put;
-    struct blob_info info;
-    if (!blob_put_if(bs, FAR_BACKUP_KEY, buf_slice(&text), version[0] != '\0' ? version : NULL, &put, &info, err))
-        return false;
-    if (put) {
-        (void)snprintf(version, BLOB_ETAG_BYTES, "%s", info.etag);
-        return true;
-    }
-    // Somebody else's, or ours by a put whose answer was lost.
-    AUTO(far_live_done) struct far_live now = {0};
-    if (!far_backup_get(bs, &now, err))
-        return false;
-    bool ours = same_items(&now.segments, &backup->segments) && same_items(&now.logs, &backup->logs) &&
-                memcmp(&now.deletions, &backup->deletions, sizeof now.deletions) == 0 && now.incomplete == backup->incomplete;
-    (void)snprintf(version, BLOB_ETAG_BYTES, "%s", now.version);
-    return ours || err_set(err, ERR_BUSY, "%s: another backup was made there meanwhile", blob_name(bs));
 }
 
 // --- what is live -----------------------------------------------------------------------------------

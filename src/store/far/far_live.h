@@ -22,6 +22,7 @@ struct far_item {
     uint64_t gen;
     uint64_t bytes;
     uint64_t check; // of a log: XXH3-64; of a backup's segment: its footer's checksum, as its trailer says; else 0
+    uint64_t tag;   // of a backup: far_tag() of the object that was read whole (far_backup.h: B3); 0: none was
 };
 
 struct far_items {
@@ -49,19 +50,6 @@ MUST_CHECK bool far_kind(struct blob_store *bs, enum far_kind *kind_out, struct 
 // `scratch`: an existing directory, for a copy of a published index. ERR_NOT_FOUND: what was named a moment ago is gone, look
 // again; ERR_INPUT: there is no store, or a backup that is incomplete; ERR_CORRUPT.
 MUST_CHECK bool far_live(struct blob_store *bs, const char *scratch, struct far_live *out, struct err *err);
-
-// --- backups ----------------------------------------------------------------------------------------
-
-enum { FAR_KEY_BYTES = 64 };
-#define FAR_BACKUP_KEY "backup"
-// "wal/0123456789abcdef-<check>.wal", "deletions-<check>": named by what they are, so that none is put over another.
-void far_log_key(const struct far_item *log, char out[FAR_KEY_BYTES]);
-void far_deletions_key(const struct far_item *deletions, char out[FAR_KEY_BYTES]);
-// The object `backup`. ERR_NOT_FOUND: there is none.
-MUST_CHECK bool far_backup_get(struct blob_store *bs, struct far_live *out, struct err *err);
-// Puts it if it still is of that version ("": there was none), which then is the new one's. ERR_BUSY: it is not.
-MUST_CHECK bool far_backup_put(struct blob_store *bs, const struct far_live *backup, char version[BLOB_ETAG_BYTES],
-                               struct err *err);
 
 // Makes dir/wal and dir/deletions what the bucket has of them, checked. ERR_NOT_FOUND as far_live().
 MUST_CHECK bool far_fetch_rest(struct blob_store *bs, const struct far_live *live, const char *dir, struct err *err);

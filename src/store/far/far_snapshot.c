@@ -26,7 +26,7 @@ static bool put_snapshot(struct far *far, const char *path, struct snapshot *s, 
     (void)snprintf(s->key, sizeof s->key, "index/%016" PRIx64 ".mdb", (uint64_t)clock_wall_ns());
     return fs_open_read(path, &fd, err) && fs_bytes(fd, path, &s->bytes, err) &&
            hash64_file(fd, path, s->bytes, &s->check, err) &&
-           blob_put_file(far->bs, s->key, fd, path, s->bytes, BLOB_NOTHING, err);
+           blob_put_file(far->bs, s->key, fd, path, s->bytes, BLOB_NOTHING, NULL, err);
 }
 
 static bool put_current(struct far *far, const struct snapshot *s, const char *want, struct err *err)
